@@ -1,0 +1,1 @@
+"""Data sets as windows with class ids and subjects, and as continuous recordings."""

@@ -1,0 +1,1 @@
+"""Turn a Keras model into files for devices, each proved equal before it is put in place."""

@@ -1,0 +1,1 @@
+"""Fit networks under an honest protocol: repeats, split by subject."""
