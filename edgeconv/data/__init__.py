@@ -1,1 +1,25 @@
 """Data sets as windows with class ids and subjects, and as continuous recordings."""
+
+from .dataset import SPLITS, Dataset, Recording, Segment, Split, SplitName
+from .fetch import UCI_HAR_SHA256, UCI_HAR_URL, fetch
+from .load import load_data
+from .stitch import recordings, stitch
+from .uci_har import UciHar
+from .write import write_recordings
+
+__all__ = [
+    "SPLITS",
+    "UCI_HAR_SHA256",
+    "UCI_HAR_URL",
+    "Dataset",
+    "Recording",
+    "Segment",
+    "Split",
+    "SplitName",
+    "UciHar",
+    "fetch",
+    "load_data",
+    "recordings",
+    "stitch",
+    "write_recordings",
+]

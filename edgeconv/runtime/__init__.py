@@ -5,12 +5,15 @@ This folder imports only itself, numpy and onnxruntime; it can be copied into an
 
 from importlib.util import find_spec
 
+from .errors import DependencyError
+
 if find_spec("onnxruntime") is None:
-    raise ImportError(
+    raise DependencyError(
         "edgeconv.runtime needs ONNX Runtime, which comes in two builds that exclude each other: "
         'install one with `pip install "edgeconv[cpu]"` or `pip install "edgeconv[gpu]"`'
     )
 
+from .classifier import Classifier
 from .errors import (
     ArtefactError,
     CheckError,
@@ -22,17 +25,24 @@ from .errors import (
     UsageError,
 )
 from .spec import Channel, ModelSpec, Triad
+from .stream import Prediction, StreamClassifier
+from .windows import SlidingWindow
 
 __all__ = [
     "ArtefactError",
     "Channel",
     "CheckError",
+    "Classifier",
     "ConversionError",
+    "DependencyError",
     "DeviceError",
     "EdgeconvError",
     "InputError",
     "MissingFileError",
     "ModelSpec",
+    "Prediction",
+    "SlidingWindow",
+    "StreamClassifier",
     "Triad",
     "UsageError",
 ]

@@ -2,6 +2,7 @@
 
     EdgeconvError
     ├── UsageError       (ValueError)           2  an option or argument that makes no sense
+    ├── DependencyError  (ImportError)          2  an optional package that is not installed
     ├── InputError       (ValueError)           3  bad input data, or a broken signal contract
     │   └── MissingFileError (FileNotFoundError)   …a file or folder that is not there
     ├── CheckError       (RuntimeError)         4  a check ran and did not pass
@@ -22,6 +23,12 @@ class EdgeconvError(Exception):
 
 class UsageError(EdgeconvError, ValueError):
     """An option or argument that makes no sense."""
+
+    exit_code = 2
+
+
+class DependencyError(EdgeconvError, ImportError):
+    """An optional package that is not installed; the message names the extra that brings it."""
 
     exit_code = 2
 

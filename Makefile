@@ -1,0 +1,50 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs; a second run is quick.
+PYTHON ?= python3
+VENV   ?= .venv
+LOCK   ?= requirements/cpu.lock
+DATA   ?=
+DEMO   ?= edgeconv-demo
+
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# With DATA="…/UCI HAR Dataset.zip" the real data, otherwise the generated set.
+data_option = $(if $(DATA),--data "$(DATA)")
+
+.PHONY: help setup demo test lint format lock reproduce clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): $(LOCK) pyproject.toml edgeconv/__init__.py
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("edgeconv needs Python 3.11 or newer, and $(PYTHON) is %d.%d; make PYTHON=… names another" % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY)  ## Make .venv with everything pinned (LOCK=requirements/gpu.lock for CUDA).
+
+demo: $(READY)  ## Train, export, verify and stream; DATA="…/UCI HAR Dataset.zip" for real data.
+	$(BIN)/edgeconv demo --out "$(DEMO)" $(data_option)
+
+test: $(READY)  ## Run all tests; those on real data need EDGECONV_DATA or ../shared/data.
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## Rewrite the code in the project's style.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)  ## Write the lock files anew, with the newest versions that pyproject.toml allows.
+	PATH="$(abspath $(BIN)):$$PATH" tools/lock.sh
+
+reproduce: $(READY)  ## Repeat the protocol on the real data and rebuild models/ (needs DATA=…).
+	BIN=$(BIN) tools/reproduce.sh "$(DATA)"
+
+clean:  ## Remove what the other targets made; .venv stays.
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis "$(DEMO)"

@@ -1,0 +1,139 @@
+"""What the verbs share: errors as one line and an exit code, progress on stderr, tables."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edgeconv.data.dataset import Dataset
+
+INTERRUPTED = 130
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="UCI HAR as folder or zip; without it, the generated (synthetic) set.", metavar="PATH"),
+]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a verb end with one line on stderr and a documented exit code instead of a traceback."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        warnings.showwarning = lambda message, *_args, **_kwargs: note(f"warning: {message}")
+        try:
+            function(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has what it wanted. Python would complain once more when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt:
+            note("interrupted; what was finished is kept")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            code = getattr(error, "exit_code", None)
+            if code is None:
+                raise
+            note(f"error: {error}")
+            raise typer.Exit(code) from None
+
+    return run
+
+
+def note(text: str) -> None:
+    """Say something that is not a result, on stderr."""
+    print(f"edgeconv: {text}", file=sys.stderr, flush=True)
+
+
+def load_data(path: Path | None) -> Dataset:
+    """Load the data of a command and say which they are."""
+    from edgeconv.data import load_data as load
+
+    dataset = load(path)
+    note(
+        f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test windows"
+        + (" (synthetic: generated, not measured)" if dataset.synthetic else "")
+    )
+    return dataset
+
+
+def load_data_of(folder: Path, path: Path | None) -> Dataset:
+    """Load the data that a model folder was trained on: those at `path`, or found by what `training.json` says.
+
+    Raises MissingFileError where they are not synthetic and not in the cache.
+    """
+    from edgeconv import folder as files
+    from edgeconv.data.cache import entries, read_entry
+    from edgeconv.runtime.errors import MissingFileError
+
+    data = files.read_json(folder / files.TRAINING, "`edgeconv train`").get("data", {})
+    if path is None and not data.get("synthetic"):
+        for entry in entries():
+            if entry.content_sha256 == data.get("content_hash"):
+                dataset = read_entry(entry)
+                if dataset is not None:
+                    note(f"data: {dataset.name} from the cache")
+                    return dataset
+        raise MissingFileError(
+            f"{folder} was trained on {data.get('name')} (content hash {str(data.get('content_hash'))[:12]}…), "
+            "which is not in the cache; give it with --data"
+        )
+    dataset = load_data(path)
+    if dataset.content_hash() != data.get("content_hash"):
+        note(f"these are other data than {folder} was trained on ({data.get('name')})")
+    return dataset
+
+
+@contextmanager
+def progress(total: float | None = None) -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar on stderr while the block runs; call what it gives with a description and how much is done.
+
+    Where stderr is no terminal each new description is one line.
+    """
+    if not sys.stderr.isatty():
+        last = ""
+
+        def line(description: str, _done: float) -> None:
+            nonlocal last
+            if description != last:
+                note(description)
+            last = description
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda description, done: bar.update(task, description=description, completed=done)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table as aligned text: columns of numbers to the right, others to the left."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    columns = list(zip(*cells, strict=True))
+    aligned = []
+    for column in columns:
+        width = max(map(len, column))
+        right = all(_is_number(cell) for cell in column[1:] if cell)
+        aligned.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

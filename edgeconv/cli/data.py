@@ -1,0 +1,125 @@
+"""edgeconv data: what is cached, is it whole, recordings as CSV, the official download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .console import DataOption, command, load_data, note, progress, table
+
+app = typer.Typer(help="Look at, check, write and download data sets.", no_args_is_help=True)
+
+
+@app.command("list")
+@command
+def list_() -> None:
+    """List the parsed data sets in the cache, and the addresses of the known ones.
+
+    Example: edgeconv data list
+    """
+    from edgeconv.data import UCI_HAR_SHA256, UCI_HAR_URL
+    from edgeconv.data.cache import cache_folder, entries
+
+    rows = [
+        [
+            entry.name,
+            entry.source,
+            entry.source_sha256[:12],
+            entry.content_sha256[:12],
+            f"{entry.size_bytes / 2**20:.0f}",
+        ]
+        for entry in entries()
+    ]
+    typer.echo(f"Parsed data sets in {cache_folder()}: {len(rows) or 'none'}")
+    if rows:
+        typer.echo(table(["name", "read from", "file's SHA-256", "content hash", "MiB"], rows))
+    typer.echo(f"\nUCI HAR, official download (`edgeconv data fetch`):\n{UCI_HAR_URL}\nSHA-256 {UCI_HAR_SHA256}")
+
+
+@app.command()
+@command
+def verify(data: DataOption = None) -> None:
+    """Check every cached data set against its recorded hash; with --data, read that one anew and print its hashes.
+
+    Exit code 4: a cached data set is damaged; the next load parses it again.
+
+    Example: edgeconv data verify
+    """
+    from edgeconv.data.cache import entries
+    from edgeconv.data.cache import verify as intact
+    from edgeconv.runtime.errors import CheckError
+
+    if data is not None:
+        dataset = load_data(data)
+        typer.echo(f"{dataset.name}: content hash {dataset.content_hash()}")
+    damaged = []
+    for entry in entries():
+        good = intact(entry)
+        typer.echo(f"{'intact ' if good else 'DAMAGED'} {entry.name} {entry.content_sha256} ({entry.path})")
+        if not good:
+            damaged.append(entry)
+    if damaged:
+        raise CheckError(
+            f"{len(damaged)} cached data sets are not what was parsed; delete their folders, the next load parses again"
+        )
+
+
+@app.command()
+@command
+def recordings(
+    out: Annotated[Path, typer.Option(help="Folder to write, new or empty.", metavar="DIR")],
+    data: DataOption = None,
+    split: Annotated[Literal["train", "test"], typer.Option(help="Whose recordings.")] = "test",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace recordings written before.")] = False,
+) -> None:
+    """Write continuous recordings as CSV, with one labels.csv that says what is when.
+
+    Example: edgeconv data recordings --out recordings
+    """
+    from edgeconv.data import recordings as continuous
+    from edgeconv.data import write_recordings
+
+    dataset = load_data(data)
+    found = continuous(dataset, split)
+    with progress(len(found)) as show:
+        write_recordings(
+            dataset,
+            found,
+            out,
+            overwrite=overwrite,
+            progress=lambda done, _: show(f"recordings of {dataset.name}", done),
+        )
+    seconds = sum(len(recording.samples) for recording in found) / dataset.sampling_rate_hz
+    note(f"{out} holds {len(found)} {split} recordings of {dataset.name}, {seconds / 60:.1f} minutes, and labels.csv")
+
+
+@app.command()
+@command
+def fetch(
+    url: Annotated[str | None, typer.Option(help="Another address, with its --sha256.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="SHA-256 that the file must have.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; by default in the cache folder.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Download UCI HAR, and keep it only if its SHA-256 is the published one. Prints the path.
+
+    Example: edgeconv data fetch
+    """
+    from edgeconv.data import UCI_HAR_SHA256, UCI_HAR_URL
+    from edgeconv.data import fetch as download
+    from edgeconv.runtime.errors import UsageError
+
+    if (url is None) != (sha256 is None):
+        raise UsageError("--url and --sha256 belong together: a download is kept only if its SHA-256 is the one given")
+    address = url or UCI_HAR_URL
+    with progress(1.0) as show:
+        path = download(
+            address,
+            sha256 or UCI_HAR_SHA256,
+            out,
+            lambda received, total: show(f"download {address}", received / total if total else 0.0),
+        )
+    typer.echo(path)

@@ -1,0 +1,120 @@
+"""edgeconv demo: the whole line, once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import DataOption, load_data, note, progress, table
+from .stream import classify
+
+if TYPE_CHECKING:
+    from edgeconv.data.dataset import Dataset
+
+
+def demo(
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.", metavar="DIR")] = Path(
+        "edgeconv-demo"
+    ),
+    epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 4,
+) -> None:
+    """Train, export, verify and stream one recording: the whole line, in two minutes.
+
+    Example: edgeconv demo --out edgeconv-demo
+    """
+    from edgeconv.evaluate.certificate import verify
+    from edgeconv.export.pipeline import export
+    from edgeconv.train.fit import TrainConfig
+    from edgeconv.train.protocol import train
+
+    dataset = load_data(data)
+    model = out / "model"
+    times: dict[str, float] = {}
+    began = time.perf_counter()
+
+    def finished(step: str) -> None:
+        times[step] = time.perf_counter() - began - sum(times.values())
+
+    with progress(epochs) as show:
+        show("train: one repeat of network seed", 0)
+        config = TrainConfig(repeats=1, epochs=epochs)
+        training = train(
+            dataset,
+            config,
+            model,
+            overwrite=True,
+            on_progress=lambda step: show("train: one repeat of network seed", step.epoch),
+        )
+    finished("train")
+    with progress() as show:
+        certificate = export(model, dataset, on_progress=lambda what: show(f"export: {what}", 0))
+    finished("export")
+    with progress() as show:
+        verify(model, dataset, on_progress=lambda name: show(f"verify: {name}", 0)).require_passed()
+    finished("verify")
+    streamed = stream_longest(dataset, model, out)
+    finished("stream")
+
+    artefacts = certificate["artefacts"]
+    synthetic = ": synthetic, so the figures say nothing about people" if dataset.synthetic else ""
+    typer.echo(f"\nedgeconv demo on {dataset.name}{synthetic}")
+    typer.echo(
+        table(
+            ["step", "seconds", "what came out"],
+            [
+                ["train", f"{times['train']:.1f}", f"test accuracy {100 * training['accuracy_mean']:.2f} %"],
+                *(
+                    [
+                        f"export {file}",
+                        f"{times['export']:.1f}" if i == 0 else "",
+                        f"accuracy {100 * entry['accuracy']:.2f} %, largest |Δp| to Keras {entry['max_abs_diff']:.1e}",
+                    ]
+                    for i, (file, entry) in enumerate(artefacts.items())
+                ),
+                ["verify", f"{times['verify']:.1f}", f"{len(artefacts)} files keep their limits"],
+                ["stream", f"{times['stream']:.1f}", streamed],
+            ],
+        )
+    )
+    typer.echo(
+        f"\nmodel        {model}  (model card: README.md, proof: certificate.json)\n"
+        f"recordings   {out / 'recordings'}  (CSV with labels.csv)\n"
+        f"predictions  {out / 'predictions.jsonl'}\n"
+        f"again        edgeconv stream {model} {out / 'recordings'}/*.csv"
+    )
+
+
+def stream_longest(dataset: Dataset, model: Path, out: Path) -> str:
+    """Write the longest test recording as CSV, stream it into `predictions.jsonl` and say how it went."""
+    from edgeconv.data import recordings, write_recordings
+    from edgeconv.runtime import Classifier, StreamClassifier
+    from edgeconv.runtime.sinks import open_sink
+
+    longest = max(recordings(dataset, "test"), key=lambda recording: len(recording.samples))
+    paths = write_recordings(dataset, [longest], out / "recordings", overwrite=True)
+    streaming = StreamClassifier(Classifier.load(model))
+    spec = streaming.classifier.spec
+    right = inside = windows = 0
+    note(f"stream: {paths[0]}")
+    began = time.perf_counter()
+    with (out / "predictions.jsonl").open("w", encoding="utf-8") as file:
+        sink = open_sink("jsonl", file, spec.labels)
+        for name, prediction in classify(streaming, paths):
+            sink.write(name, prediction)
+            windows += 1
+            start = round(prediction.start_s * spec.sampling_rate_hz)
+            for segment in longest.segments:
+                if segment.start <= start and start + spec.window <= segment.end:
+                    inside += 1
+                    right += prediction.class_id == segment.class_id
+        sink.close()
+    per_second = windows / (time.perf_counter() - began)
+    length_s = len(longest.samples) / spec.sampling_rate_hz
+    return (
+        f"{windows} windows of {length_s:.0f} s, {per_second:.0f} a second; "
+        f"{right} of the {inside} inside one activity right"
+    )

@@ -1,0 +1,83 @@
+"""edgeconv stream."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .console import note
+
+if TYPE_CHECKING:
+    from edgeconv.runtime import Prediction, StreamClassifier
+
+
+def stream(
+    model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
+    recordings: Annotated[
+        list[Path], typer.Argument(help="CSV, TSV, whitespace text or NPY files.", metavar="RECORDING...")
+    ],
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto; never another one than asked for.")] = "cpu",
+    hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
+    format_: Annotated[
+        Literal["table", "jsonl", "csv"] | None,
+        typer.Option("--format", help="By default a table on a terminal and JSON lines in a pipe."),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Processor threads within one run of the model.")] = 1,
+) -> None:
+    """Classify every window of recordings of any length: one prediction per window on stdout.
+
+    Columns are matched to the model's channels by name; others are ignored.
+
+    Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
+    """
+    from edgeconv.runtime import Classifier, StreamClassifier
+    from edgeconv.runtime.sinks import open_sink
+
+    classifier = Classifier.load(model, device, threads=threads)
+    spec = classifier.spec
+    chosen = f" (asked for: {device})" if device != classifier.device else ""
+    note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; on {classifier.device}{chosen}")
+    streaming = StreamClassifier(classifier, hop)
+    sink = open_sink(format_ or ("table" if sys.stdout.isatty() else "jsonl"), sys.stdout, spec.labels)
+    began = time.perf_counter()
+    windows = 0
+    try:
+        for name, prediction in classify(streaming, recordings):
+            sink.write(name, prediction)
+            windows += 1
+    finally:
+        sink.close()
+        seconds = time.perf_counter() - began
+        note(
+            f"{windows} windows of {len(recordings)} recordings in {seconds:.2f} s: "
+            f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
+        )
+
+
+def classify(streaming: StreamClassifier, recordings: Iterable[Path]) -> Iterator[tuple[str, Prediction]]:
+    """Yield name and prediction of every window of every recording; each recording starts anew at 0 s."""
+    from edgeconv.runtime.sources import read_recording
+
+    spec = streaming.classifier.spec
+    paths = list(recordings)
+    for path, name in zip(paths, recording_names(paths), strict=True):
+        streaming.reset()
+        samples = 0
+        for chunk in read_recording(path, spec.channel_names):
+            samples += len(chunk)
+            for prediction in streaming.push(chunk):
+                yield name, prediction
+        sys.stdout.flush()
+        if samples < spec.window:
+            note(f"{path}: {samples} samples are less than one window of {spec.window}; no predictions")
+
+
+def recording_names(paths: list[Path]) -> list[str]:
+    """Return the files' names without ending, or the paths as given where those would not tell them apart."""
+    stems = [path.stem for path in paths]
+    return stems if len(set(stems)) == len(stems) else [str(path) for path in paths]

@@ -1,0 +1,92 @@
+"""The Keras model as the reference that every artefact is compared with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeconv.runtime.errors import ArtefactError, DependencyError, MissingFileError, UsageError
+
+BATCH = 256
+
+
+def import_keras() -> Any:
+    """Import Keras on TensorFlow, quietly, and return the module.
+
+    Raises DependencyError where they are not installed, UsageError where Keras was told to use another backend.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with held_back_stderr():
+            import keras
+            import tensorflow as tf
+    except ModuleNotFoundError as error:
+        raise DependencyError(f'{error.name} is not installed; `pip install "edgeconv[train]"` brings it') from None
+    tf.get_logger().setLevel("ERROR")  # it warns of retracing when several models are used one after another
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow")
+    return keras
+
+
+@contextmanager
+def held_back_stderr() -> Iterator[None]:
+    """Hold back what C++ code writes to stderr, and show it only if the block fails.
+
+    TensorFlow's libraries write several lines while they load, before any of their log levels is in force.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+class KerasModel:
+    """A `.keras` file as something that predicts."""
+
+    def __init__(self, model: Any) -> None:
+        """Wrap a Keras model that maps windows to probabilities."""
+        self.model = model
+
+    @classmethod
+    def load(cls, path: Path) -> KerasModel:
+        """Load a `.keras` file, in safe mode: it is data, and code inside it is refused.
+
+        Raises MissingFileError or ArtefactError.
+        """
+        if not path.is_file():
+            raise MissingFileError(f"{path} is not there; `edgeconv train` writes it")
+        keras = import_keras()
+        try:
+            return cls(keras.models.load_model(path, compile=False, safe_mode=True))
+        except Exception as error:  # Keras raises many kinds for a damaged or foreign file
+            reason = " ".join(str(error).split())[:200]
+            raise ArtefactError(f"{path} is not a Keras model that can be loaded ({reason}); train it again") from None
+
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities of each window.
+
+        windows: float32 [n, window, channels], in the spec's units
+        returns: float32 [n, classes]
+        """
+        probabilities: NDArray[np.float32] = self.model.predict(windows, batch_size=BATCH, verbose=0)
+        return probabilities

@@ -1,0 +1,146 @@
+"""The model card: what the model is, how it was trained, what was seen of it, and under which terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgeconv.runtime.spec import ModelSpec
+
+
+def model_card(spec: ModelSpec, training: dict[str, Any], certificate: dict[str, Any]) -> str:
+    """Return the model card as Markdown, from what the folder's JSON files say and nothing else."""
+    sections = [
+        _title(spec, training),
+        _signal(spec),
+        _protocol(training),
+        _results(training, spec),
+        _artefacts(certificate),
+        _terms(training),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _title(spec: ModelSpec, training: dict[str, Any]) -> str:
+    data = training["data"]
+    synthetic = " **These data are synthetic: generated, not measured on people.**" if data["synthetic"] else ""
+    parameters = training["repeats"][0]["parameters"]
+    return (
+        f"# {spec.name}\n\n"
+        f"A 1-D convolutional network (preset `{training['config']['network']}`, {parameters:,} parameters) that tells "
+        f"{_words(spec.labels)} from windows of {spec.window} samples ({spec.window / spec.sampling_rate_hz:.2f} s) of "
+        f"{len(spec.channels)} channels at {spec.sampling_rate_hz:g} Hz. Trained on {spec.trained_on}.{synthetic} "
+        "Written by `edgeconv export` from `spec.json`, `training.json` and `certificate.json`."
+    )
+
+
+def _signal(spec: ModelSpec) -> str:
+    rows = [
+        [c.name, c.unit, _number(c.minimum), _number(c.maximum), _number(c.mean), _number(c.std)] for c in spec.channels
+    ]
+    head = ["channel", "unit", "lowest in training", "highest", "mean subtracted", "divided by"]
+    return (
+        "## Input\n\nFloat files take these channels in this order and these units. The int8 file takes the normalised "
+        "window in int8 (its scale and zero point are in the file).\n\n" + table(head, rows)
+    )
+
+
+def _protocol(training: dict[str, Any]) -> str:
+    config, data = training["config"], training["data"]
+    train, test = data["train"], data["test"]
+    shared = sorted(set(train["subjects"]) & set(test["subjects"]))
+    split = f"**subjects {_words(shared)} are on both sides of the split**" if shared else "no subject is on both sides"
+    seeds = [repeat["seed"] for repeat in training["repeats"]]
+    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    return (
+        "## Protocol\n\n"
+        f"{data['name']}: {train['windows']} training windows of {len(train['subjects'])} subjects, "
+        f"{test['windows']} test windows of {len(test['subjects'])} subjects ({_words(test['subjects'])}); {split}. "
+        f"{len(seeds)} fits with seeds {seeds[0]} to {seeds[-1]}, {config['epochs']} epochs each, batches of "
+        f"{config['batch_size']}, Adam, categorical cross-entropy, "
+        f"{'standardised input' if config['standardise'] else 'no normalisation'}. The test windows chose nothing but "
+        "which repeat is shown: the lower-median one, so that the model is typical and not the best of its kind. "
+        f"Data hash `{data['content_hash']}`. {versions}."
+    )
+
+
+def _results(training: dict[str, Any], spec: ModelSpec) -> str:
+    repeats = training["repeats"]
+    chosen = repeats[training["chosen_repeat"] - 1]
+    spread = training["accuracy_sd"]
+    plus_minus = "" if spread is None else f" ± {100 * spread:.2f} (sample standard deviation)"
+    subjects = [
+        [subject, *_mean_and_range([r["per_subject"][subject] for r in repeats]), _percent(accuracy)]
+        for subject, accuracy in chosen["per_subject"].items()
+    ]
+    classes = [
+        [c["label"], c["windows"], *_mean_and_range([r["per_class"][i]["recall"] for r in repeats]),
+         _percent(c["recall"]), _percent(c["precision"]), _percent(c["f1"])]
+        for i, c in enumerate(chosen["per_class"])
+    ]  # fmt: skip
+    confusion = [[label, *row] for label, row in zip(spec.labels, chosen["confusion"], strict=True)]
+    return "\n\n".join(
+        [
+            "## Results on the test subjects",
+            f"Accuracy over {len(repeats)} repeats: {100 * training['accuracy_mean']:.2f} %{plus_minus}. "
+            f"This model is repeat {training['chosen_repeat']}: accuracy {_percent(chosen['accuracy'])} %, "
+            f"macro-F1 {_percent(chosen['macro_f1'])} %. All figures in per cent.",
+            table(["subject", "mean of repeats", "lowest–highest", "this model"], subjects),
+            table(["class", "windows", "recall, mean", "lowest–highest", "recall", "precision", "F1"], classes),
+            "Windows of this model by true class (row) and predicted class (column):",
+            table(["", *spec.labels], confusion),
+        ]
+    )
+
+
+def _artefacts(certificate: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            f"{entry['bytes'] / 1024:.0f}",
+            _percent(entry["accuracy"]),
+            f"{entry['max_abs_diff']:.1e}",
+            f"{entry['p999_abs_diff']:.1e}",
+            _percent(entry["top1_agreement"]),
+        ]
+        for name, entry in certificate["artefacts"].items()
+    ]
+    data = certificate["data"]
+    reference = next(iter(certificate["artefacts"].values()))["reference_accuracy"]
+    return (
+        f"## Artefacts\n\nEach was compared with `model.keras` (accuracy {_percent(reference)} %) on all "
+        f"{data['windows']} test windows of {data['name']} before it was put in place; `edgeconv verify` repeats "
+        "it.\n\n"
+        + table(["file", "KiB", "accuracy %", "largest abs. Δp", "99.9th percentile", "same top class %"], rows)
+    )
+
+
+def _terms(training: dict[str, Any]) -> str:
+    return (
+        f"## Data licence\n\n{training['data']['licence']}\n\n"
+        "## Limits\n\nThe network knows only the classes above and answers with one of them whatever it sees. Its "
+        "figures hold for sensors mounted as in the training data and for people like those in it."
+    )
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _mean_and_range(values: list[float]) -> list[str]:
+    return [_percent(float(np.mean(values))), f"{_percent(min(values))}–{_percent(max(values))}"]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _words(values: Any) -> str:
+    return ", ".join(str(value) for value in values)

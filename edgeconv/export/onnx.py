@@ -1,0 +1,96 @@
+"""Keras → ONNX: windows in physical units in, probabilities out, the spec inside."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from edgeconv.evaluate.keras_model import held_back_stderr, import_keras
+from edgeconv.runtime.errors import ConversionError, DependencyError, UsageError
+from edgeconv.runtime.spec import METADATA_KEY, ModelSpec
+
+INPUT, OUTPUT, BATCH = "windows", "probabilities", "batch"
+OPSETS = range(13, 19)
+"""Opsets that the converter writes and that are tested here."""
+DEFAULT_OPSET = 17
+
+
+def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
+    """Convert a Keras model and return the bytes of the ONNX file.
+
+    Its input `windows` is float32 [batch, window, channels] in the spec's units, its output `probabilities` float32
+    [batch, classes]. Raises UsageError for an opset that the converter cannot write, ConversionError where the model
+    cannot be converted.
+    """
+    if opset not in OPSETS:
+        raise UsageError(f"opset {opset} cannot be written; choose {OPSETS.start} to {OPSETS.stop - 1}")
+    import_keras()
+    try:
+        import onnx
+        import tensorflow as tf
+        import tf2onnx
+    except ModuleNotFoundError as error:
+        raise DependencyError(f'{error.name} is not installed; `pip install "edgeconv[train]"` brings it') from None
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    make_normalisation_constant(model)
+    # tf2onnx's Keras entry point fails on Keras 3; a traced function with a named, typed input does not.
+    traced = tf.function(lambda windows: model(windows, training=False))
+    signature = [tf.TensorSpec((None, spec.window, len(spec.channels)), tf.float32, name=INPUT)]
+    try:
+        with held_back_stderr():
+            proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=opset)
+    except Exception as error:  # the converter raises many kinds
+        raise ConversionError(f"the model cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
+    name_ends(proto.graph)
+    write_spec(proto, spec)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(f"the converter wrote an invalid graph: {' '.join(str(error).split())[:300]}") from error
+    return bytes(proto.SerializeToString())
+
+
+def make_normalisation_constant(model: Any) -> None:
+    """Turn the constants of `Normalization` layers into arrays.
+
+    As tensors they are captured by the traced function and become extra inputs of the graph.
+    """
+    keras = import_keras()
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+
+
+def name_ends(graph: Any) -> None:
+    """Give the graph's only input and output, and their batch dimension, the names that users see.
+
+    Raises ConversionError where the graph has another number of inputs or outputs.
+    """
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        ends = [value.name for value in (*graph.input, *graph.output)]
+        raise ConversionError(f"the converted graph needs one input and one output, and has {', '.join(ends)}")
+    for value, name in ((graph.input[0], INPUT), (graph.output[0], OUTPUT)):
+        _rename(graph, value.name, name)
+        value.name = name
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    # Shapes that the converter noted inside the graph call the batch dimension by other names.
+    del graph.value_info[:]
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                if name == old:
+                    names[i] = new
+
+
+def write_spec(proto: Any, spec: ModelSpec) -> None:
+    """Write the spec into the ONNX metadata, in place of one that is there."""
+    others = [entry for entry in proto.metadata_props if entry.key != METADATA_KEY]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(others)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, spec.to_json()

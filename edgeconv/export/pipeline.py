@@ -1,0 +1,175 @@
+"""Export a model folder: write aside, compare with Keras on all test windows, then put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeconv import folder as files
+from edgeconv.data.dataset import Dataset
+from edgeconv.evaluate.certificate import ARTEFACTS, certified, load_artefact, require_same_contract
+from edgeconv.evaluate.compare import Comparison, compare
+from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.evaluate.tflite import normalise
+from edgeconv.runtime.errors import CheckError, EdgeconvError, UsageError
+from edgeconv.runtime.spec import ModelSpec
+from edgeconv.train.protocol import now
+
+from .calibration import ATTEMPTS, Calibration
+from .card import model_card
+from .onnx import DEFAULT_OPSET, to_onnx
+from .tflite import to_tflite
+
+FORMATS = {"onnx": files.ONNX, "tflite": files.TFLITE, "int8": files.INT8_TFLITE}
+"""Names of the formats and the file that each writes."""
+
+
+def export(
+    folder: Path,
+    dataset: Dataset,
+    *,
+    opset: int = DEFAULT_OPSET,
+    formats: Sequence[str] = tuple(FORMATS),
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Export the formats of a trained model folder and return its certificate.
+
+    Every file is written aside and compared with the Keras model on all test windows. Those within their limits are put
+    in place together with the certificate. A file exported before stays if it was certified for the same model and
+    data, and is removed otherwise, so that the folder never contradicts itself. Calls `on_progress` with what is done.
+    Raises CheckError, after placing the others, where a file is out of its limits; the message says by how much.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise UsageError(f"format {', '.join(unknown) or '(none)'} is not known; choose from {', '.join(FORMATS)}")
+    spec = ModelSpec.load(folder / files.SPEC)
+    training = files.read_json(folder / files.TRAINING, "`edgeconv train`")
+    require_same_contract(spec, dataset)
+    on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
+    model = KerasModel.load(folder / files.KERAS)
+    reference = model.predict(dataset.test.windows)
+    comparisons: dict[str, Comparison] = {}
+    refused: list[str] = []
+    with files.staging(folder) as aside:
+        check = Check(spec, dataset, reference)
+        for format_ in FORMATS:
+            if format_ not in formats:
+                continue
+            name = FORMATS[format_]
+            on_progress(name)
+            if format_ == "onnx":
+                (aside / name).write_bytes(to_onnx(model.model, spec, opset))
+                seen = check(aside / name)
+            elif format_ == "tflite":
+                to_tflite(folder / files.KERAS, aside / name)
+                seen = check(aside / name)
+            else:
+                seen = export_int8(folder, aside, dataset, spec, check, on_progress)
+            violations = seen.violations(ARTEFACTS[name])
+            if violations:
+                refused.append(f"{name} was not put in place: {'; '.join(violations)}")
+            else:
+                comparisons[name] = seen
+        if comparisons:
+            certificate = certified(comparisons, folder, aside, dataset, now())
+            keep_earlier_entries(certificate, folder)
+            files.write_json(aside / files.CERTIFICATE, certificate)
+            files.write_text(aside / files.CARD, model_card(spec, training, certificate))
+            place(aside, folder, certificate)
+    if refused:
+        raise CheckError("; ".join(refused))
+    return certificate
+
+
+class Check:
+    """Compare a file with the reference on all test windows."""
+
+    def __init__(self, spec: ModelSpec, dataset: Dataset, reference: NDArray[np.float32]) -> None:
+        """Keep the reference's probabilities, float32 [n, classes], for the data set's test windows."""
+        self._spec, self._test, self._reference = spec, dataset.test, reference
+
+    def __call__(self, path: Path) -> Comparison:
+        """Run the file and return what was seen."""
+        candidate = load_artefact(path, self._spec)
+        return compare(self._reference, candidate.predict(self._test.windows), self._test.class_ids)
+
+
+def export_int8(
+    folder: Path,
+    aside: Path,
+    dataset: Dataset,
+    spec: ModelSpec,
+    check: Check,
+    on_progress: Callable[[str], None],
+    attempts: Sequence[Calibration] = ATTEMPTS,
+) -> Comparison:
+    """Write the int8 file with the first calibration that keeps the limits, and `calibration.json` beside it.
+
+    Returns what was seen of that file, or of the last one tried where none keeps them.
+    """
+    normalised = normalise(dataset.train.windows, spec)
+    failures: list[str] = []
+    for attempt in attempts:
+        rows = attempt.rows(dataset.train, normalised)
+        on_progress(f"{files.INT8_TFLITE}, calibrated on {len(rows)} windows ({attempt.method}, seed {attempt.seed})")
+        to_tflite(folder / files.KERAS, aside / files.INT8_TFLITE, normalised[rows])
+        seen = check(aside / files.INT8_TFLITE)
+        violations = seen.violations(ARTEFACTS[files.INT8_TFLITE])
+        if not violations:
+            break
+        failures.append(f"{attempt.method} {attempt.count} seed {attempt.seed}: {'; '.join(violations)}")
+    record = {
+        "schema": "edgeconv.calibration/1",
+        **asdict(attempt),
+        "split": "train",
+        "subjects": np.unique(dataset.train.subjects[rows]).tolist(),
+        "data": {"name": dataset.name, "content_hash": dataset.content_hash()},
+        "tried_before": failures,
+        "rows": rows.tolist(),
+    }
+    files.write_json(aside / files.CALIBRATION, record)
+    return seen
+
+
+def keep_earlier_entries(certificate: dict[str, Any], folder: Path) -> None:
+    """Take over from the present certificate the files of other formats that it certified for the same model.
+
+    Same model means the same `model.keras`, spec and data, and bytes that are still those certified.
+    """
+    try:
+        earlier = files.read_json(folder / files.CERTIFICATE, "`edgeconv export`")
+        same = all(
+            earlier[part][key] == certificate[part][key]
+            for part, key in (("reference", "sha256"), ("spec", "sha256"), ("data", "content_hash"))
+        )
+        entries = {**earlier["artefacts"], **certificate["artefacts"]} if same else certificate["artefacts"]
+        certificate["artefacts"] = {
+            name: entries[name]
+            for name in ARTEFACTS
+            if name in certificate["artefacts"]
+            or (name in entries and files.file_sha256(folder / name) == entries[name]["sha256"])
+        }
+    except (EdgeconvError, KeyError, TypeError, OSError):
+        return  # no certificate, or none that says anything: nothing to take over
+
+
+def place(aside: Path, folder: Path, certificate: dict[str, Any]) -> None:
+    """Move the verified files into the folder, the certificate last.
+
+    The old certificate goes first: between the two moments the folder has none, rather than a wrong one.
+    """
+    (folder / files.CERTIFICATE).unlink(missing_ok=True)
+    for name in files.EXPORTED:
+        goes_with = files.INT8_TFLITE if name == files.CALIBRATION else name
+        if name == files.CERTIFICATE:
+            continue
+        if (aside / name).exists() and (goes_with in certificate["artefacts"] or name == files.CARD):
+            (aside / name).replace(folder / name)
+        elif goes_with not in certificate["artefacts"]:
+            (folder / name).unlink(missing_ok=True)
+    (aside / files.CERTIFICATE).replace(folder / files.CERTIFICATE)

@@ -1,0 +1,60 @@
+"""The child process of `tflite.py`: python -m edgeconv.export.tflite_child MODEL.keras OUT.tflite [CALIBRATION.npy]."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeconv.evaluate.keras_model import KerasModel, import_keras
+
+
+def convert(model: Any, calibration: Any) -> bytes:
+    """Return a TFLite file with a named signature, windows → probabilities, for one window.
+
+    calibration: float32 [n, window, channels] for an int8 file, or None for a float32 one
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="windows")]
+    traced = tf.function(lambda windows: model(windows, training=False), input_signature=signature)
+    # The converter loses the variables of a Keras 3 model and leaves reads of nothing; constants it understands.
+    frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
+    module = tf.Module()
+    module.frozen = frozen
+    named = tf.function(lambda windows: {"probabilities": frozen(windows)[0]}, input_signature=signature)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": named})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if calibration is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([calibration[i : i + 1]] for i in range(len(calibration)))
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+        return bytes(converter.convert())
+
+
+def without_normalisation(model: Any) -> Any:
+    """Return the model without its first layer if that is a `Normalization`."""
+    keras = import_keras()
+    if not isinstance(model.layers[0], keras.layers.Normalization):
+        return model
+    return keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[1:]])
+
+
+def main(keras_file: str, out: str, calibration_file: str | None = None) -> None:
+    """Convert one file."""
+    model = KerasModel.load(Path(keras_file)).model
+    calibration = None
+    if calibration_file is not None:
+        calibration = np.load(calibration_file)
+        model = without_normalisation(model)
+    Path(out).write_bytes(convert(model, calibration))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,58 @@
+"""Network presets: functions from the shape of the data to Keras layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeconv.evaluate.keras_model import import_keras
+from edgeconv.runtime.errors import UsageError
+
+
+def seed_layers(layers: Any, classes: int) -> list[Any]:
+    """Return the layers of `seed`, the network of the Conv1D tutorial for human activity recognition.
+
+    Two convolutions of 64 filters over 3 timesteps, dropout, pooling by 2, one hidden dense layer of 100.
+    """
+    return [
+        layers.Conv1D(64, 3, activation="relu"),
+        layers.Conv1D(64, 3, activation="relu"),
+        layers.Dropout(0.5),
+        layers.MaxPooling1D(2),
+        layers.Flatten(),
+        layers.Dense(100, activation="relu"),
+        layers.Dense(classes, activation="softmax"),
+    ]
+
+
+NETWORKS: dict[str, Callable[[Any, int], list[Any]]] = {"seed": seed_layers}
+"""Preset name → function of (keras.layers, number of classes) that returns the layers after the input."""
+
+
+def build(
+    network: str,
+    window: int,
+    channels: int,
+    classes: int,
+    normalisation: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> Any:
+    """Return a new, uncompiled Keras model from windows in physical units to probabilities.
+
+    normalisation: mean and standard deviation, float64 [channels] each, in the channels' units; they become the
+        first layer, so that the model takes physical units. None builds a network that does not normalise.
+    Raises UsageError for an unknown network or a window that is too short for it.
+    """
+    if network not in NETWORKS:
+        raise UsageError(f"network {network!r} is not known; choose one of {', '.join(sorted(NETWORKS))}")
+    keras = import_keras()
+    stack = [keras.Input((window, channels), name="windows")]
+    if normalisation is not None:
+        mean, std = normalisation
+        stack.append(keras.layers.Normalization(axis=-1, mean=mean.tolist(), variance=(std**2).tolist()))
+    try:
+        return keras.Sequential([*stack, *NETWORKS[network](keras.layers, classes)], name=network)
+    except ValueError as error:
+        raise UsageError(f"network {network!r} does not fit windows of {window} timesteps ({error})") from None

@@ -1,0 +1,67 @@
+"""Write the tiny ONNX models of the runtime's tests.
+
+They are committed, so that the runtime's tests need nothing but numpy, onnxruntime and the test tools. Their answer can
+be worked out by hand: softmax(flatten(window) · WEIGHTS). The weights differ by place in the window, so a window that
+is cut one sample too early or too late gives another answer.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from edgeconv.export.onnx import write_spec
+from edgeconv.runtime import Channel, ModelSpec, Triad
+
+FOLDER = Path(__file__).resolve().parents[1] / "tests" / "runtime" / "models"
+SPEC = ModelSpec(
+    name="tiny",
+    version="1",
+    channels=(Channel("acc_x", "g"), Channel("acc_y", "g")),
+    sampling_rate_hz=10.0,
+    window=4,
+    hop=2,
+    labels=("still", "walk", "run"),
+    triads=(Triad("acc", 1.0),),
+    trained_on="nothing: weights chosen by hand (synthetic)",
+)
+WEIGHTS = np.array(
+    [[1, 0, -1], [0, 1, 0], [-1, 0, 2], [0, -2, 1], [2, 0, 0], [0, 1, -1], [0, 0, 1], [1, -1, 0]], np.float32
+)
+
+
+def make(window: int = 4, classes: int = 3, batch: str | int = "batch") -> ModelProto:
+    """Return windows [batch, window, 2] → probabilities [batch, classes]."""
+    weights = np.resize(WEIGHTS[:, :classes], (window * 2, classes))
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["windows"], ["flat"], axis=1),
+            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("windows", TensorProto.FLOAT, [batch, window, 2])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [batch, classes])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="edgeconv")
+
+
+def main() -> None:
+    """Write the good model and the broken ones."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    variants = {
+        "tiny": make(),
+        "other_window": make(window=5),
+        "other_classes": make(classes=2),
+        "fixed_batch": make(batch=1),
+        "no_spec": make(),
+    }
+    for name, model in variants.items():
+        if name != "no_spec":
+            write_spec(model, SPEC)
+        (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
+if __name__ == "__main__":
+    main()
