@@ -1,1 +1,37 @@
-"""Where predictions go."""
+"""Where predictions go: lines of text on a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TextIO
+
+from ..errors import UsageError
+from .csv_rows import CsvRows
+from .json_lines import JsonLines
+from .sink import Sink
+from .table import TextTable
+
+__all__ = ["Sink", "open_sink"]
+
+SINKS: dict[str, type[CsvRows] | type[JsonLines] | type[TextTable]] = {
+    "table": TextTable,
+    "jsonl": JsonLines,
+    "csv": CsvRows,
+}
+
+
+def open_sink(format: Literal["table", "jsonl", "csv"], stream: TextIO, labels: Sequence[str]) -> Sink:  # noqa: A002
+    """Return a sink that writes predictions to a stream; the stream stays the caller's to close.
+
+    table: aligned columns for a terminal, with the most probable label and the runner-up
+    jsonl: one JSON object a line
+    csv: a header and one row a prediction
+    All name the same things in the same order: recording, start_s, end_s, label, confidence, probabilities. In jsonl
+    and csv, probabilities are written such that float32 reads back bit for bit.
+
+    labels: of the model, in the order of its probabilities
+    Raises UsageError for another format.
+    """
+    if format not in SINKS:
+        raise UsageError(f"there is no output format {format!r}; expected one of {', '.join(SINKS)}")
+    return SINKS[format](stream, labels)

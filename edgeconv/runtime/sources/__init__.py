@@ -1,1 +1,57 @@
-"""Where samples come from."""
+"""Where samples come from: recordings in files, read in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, MissingFileError, UsageError
+from .foreign import refuse_foreign
+from .npy import NPY_MAGIC, read_npy
+from .text import read_text
+
+__all__ = ["read_recording"]
+
+
+def read_recording(path: str | Path, channels: Sequence[str], chunk: int = 4096) -> Iterator[NDArray[np.float32]]:
+    r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
+
+    An NPY file holds [timesteps, channels]. Anything else is text in UTF-8, one sample a line, separated by tabs,
+    semicolons, commas or white space. Its columns are found by the names in its header, in any order and among
+    others; without a header it has the model's channels in the model's order.
+
+    channels: names in the model's order
+    chunk: most timesteps in one piece; pieces are also cut where the reader's own blocks end
+    Yields float32 [n, channels] with 1 ≤ n ≤ chunk, in the file's unit. All errors come while iterating, those of the
+    file as a whole at the first step: MissingFileError where there is no file, and InputError for one that cannot be
+    read, is empty, does not have the channels, or holds a value that is missing, not a number or not finite.
+    """
+    if chunk < 1:
+        raise UsageError(f"chunk is {chunk}; expected 1 or more timesteps")
+    where = str(path)
+    with _open(Path(path), where) as file:
+        head = file.peek(64)[:64]
+        if head.startswith(NPY_MAGIC):
+            blocks = read_npy(file, where, channels)
+        else:
+            refuse_foreign(head, where)
+            blocks = read_text(file, where, channels)
+        for block in blocks:
+            for start in range(0, len(block), chunk):
+                yield block[start : start + chunk]
+
+
+def _open(path: Path, where: str) -> BufferedReader:
+    try:
+        if path.is_dir():
+            raise InputError(f"{where}: this is a folder; expected one recording: name a CSV or NPY file in it")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV or NPY") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{where}: cannot be opened ({reason}); expected a file that this user may read") from None

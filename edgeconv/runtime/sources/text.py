@@ -1,0 +1,92 @@
+"""Recordings as text: find out how the file is laid out, then read it in blocks of lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .lines import read_blocks
+from .rows import NOT_FINITE, NUMBER, Layout, comma_hint, count, quote_cell, split_cells
+
+QUOTED = re.compile(r'"[^"]*"')
+
+
+def read_text(file: BufferedReader, where: str, channels: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+    """Read a text file: yields float32 [n, channels] with n ≥ 1, in blocks of some 256 KiB of text.
+
+    `where` names the file in messages. Raises InputError for a file that is empty or cannot be used.
+    """
+    layout = None
+    for number, text in read_blocks(file, where):
+        if layout is None:
+            lines = text.split("\n")
+            first = next((i for i, line in enumerate(lines) if line.strip()), None)
+            if first is None:
+                continue
+            layout, has_header = lay_out(lines[first], number + first, where, channels)
+            start = first + has_header
+            number, text = number + start, "\n".join(lines[start:])
+        samples = layout.parse(text, number)
+        if len(samples):
+            yield samples
+    if layout is None:
+        raise InputError(f"{where}: the file is empty; expected one sample a line, with {count(channels, 'channel')}")
+
+
+def sniff_delimiter(line: str) -> str | None:
+    """Return what separates the cells of a line: tab, else semicolon, else comma, else None for white space."""
+    bare = QUOTED.sub("", line)
+    return next((delimiter for delimiter in "\t;," if delimiter in bare), None)
+
+
+def lay_out(line: str, number: int, where: str, channels: Sequence[str]) -> tuple[Layout, bool]:
+    """Return how to read the file that has this first line, and whether the line is a header.
+
+    A header is a line without a number. It may hold some where it also names a channel ("0", "1" are names, too).
+    Raises InputError for a line that is neither header nor sample, or does not fit the channels.
+    """
+    delimiter = sniff_delimiter(line.strip())
+    try:
+        cells = [cell.strip() for cell in split_cells(line, delimiter)]
+    except ValueError as error:
+        raise InputError(
+            f"{where}: line {number} cannot be split into cells ({error}); expected quotes that close on their line"
+        ) from None
+    numeric = [bool(NUMBER.fullmatch(cell) or NOT_FINITE.fullmatch(cell)) for cell in cells]
+    named = [channel in cells for channel in channels]
+    if all(numeric) and not all(named):
+        if len(cells) != len(channels):
+            raise InputError(
+                f"{where}: line {number} has {count(cells, 'number')} and there is no header; expected "
+                f"{count(channels, 'column')} ({_list(channels)}), or a header that names them"
+            )
+        return Layout(where, delimiter, tuple(channels), tuple(range(len(channels))), number), False
+    if any(numeric) and not any(named):
+        at = numeric.index(False)
+        raise InputError(
+            f"{where}: line {number}, column {at + 1}: {quote_cell(cells[at])} is not a number, but others on this "
+            f"line are; expected column names only, or numbers only{comma_hint(cells)}"
+        )
+    if not all(named):
+        missing = [channel for channel, found in zip(channels, named, strict=True) if not found]
+        raise InputError(
+            f"{where}: no column for {_list(missing)}; the header (line {number}) names {_list(cells)}: expected a "
+            f"column for each channel of the model{comma_hint(cells)}"
+        )
+    for channel in channels:
+        if cells.count(channel) > 1:
+            raise InputError(
+                f"{where}: line {number} names {channel!r} {cells.count(channel)} times; expected one column for each "
+                "channel: rename the others"
+            )
+    return Layout(where, delimiter, tuple(cells), tuple(map(cells.index, channels)), number), True
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(map(quote_cell, names[:20]))
+    return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"
