@@ -4,12 +4,15 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; without typer, say how to install it."""
+    """Run the command line and exit with its code; without typer, say how to install it."""
     try:
-        from .app import app
+        from .app import run
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        print('The edgeconv command needs `pip install "edgeconv[cli]"`.', file=sys.stderr)
+        print('edgeconv: error: the command line needs `pip install "edgeconv[cli]"`', file=sys.stderr)
         raise SystemExit(2) from None
-    app()
+    except KeyboardInterrupt:
+        print("edgeconv: interrupted before it began", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise SystemExit(run())

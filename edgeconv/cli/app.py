@@ -9,7 +9,7 @@ import typer
 from edgeconv import __version__
 
 from . import data, demo, export, stream, train, verify
-from .console import command
+from .console import command, note
 
 app = typer.Typer(
     name="edgeconv",
@@ -41,3 +41,21 @@ def options(
 for _verb in (demo.demo, train.train, export.export, verify.verify, stream.stream):
     app.command()(command(_verb))
 app.add_typer(data.app, name="data")
+
+
+def run() -> int:
+    """Run the command that the process's arguments ask for, and return its exit code."""
+    try:
+        # Not standalone, because typer then draws wrong usage as a box; here every error is one line.
+        code: int | None = app(prog_name="edgeconv", standalone_mode=False)
+    except Exception as error:
+        # The base class of these errors has moved between typer's versions; what they can do has not.
+        describe = getattr(error, "format_message", None)
+        if describe is None:
+            raise
+        context = getattr(error, "ctx", None)
+        message = " ".join(describe().split()).removesuffix(".")
+        if message:  # there is none where no argument was given and the help is shown
+            note(f"error: {message}; see `{context.command_path if context else 'edgeconv'} --help`")
+        return int(getattr(error, "exit_code", 2))
+    return code or 0

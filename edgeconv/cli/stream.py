@@ -72,7 +72,8 @@ def classify(streaming: StreamClassifier, recordings: Iterable[Path]) -> Iterato
             samples += len(chunk)
             for prediction in streaming.push(chunk):
                 yield name, prediction
-        sys.stdout.flush()
+            # A recording may be a pipe that is still being written: who reads along gets answers as its samples come.
+            sys.stdout.flush()
         if samples < spec.window:
             note(f"{path}: {samples} samples are less than one window of {spec.window}; no predictions")
 

@@ -36,13 +36,16 @@ def _title(spec: ModelSpec, training: dict[str, Any]) -> str:
 
 
 def _signal(spec: ModelSpec) -> str:
-    rows = [
-        [c.name, c.unit, _number(c.minimum), _number(c.maximum), _number(c.mean), _number(c.std)] for c in spec.channels
-    ]
-    head = ["channel", "unit", "lowest in training", "highest", "mean subtracted", "divided by"]
+    head = ["channel", "unit", "lowest in training", "highest"]
+    rows = [[c.name, c.unit, _number(c.minimum), _number(c.maximum)] for c in spec.channels]
+    int8 = "The network does not normalise, so the int8 file takes the same values"
+    if spec.normalises:
+        head += ["mean subtracted", "divided by"]
+        rows = [[*row, _number(c.mean), _number(c.std)] for row, c in zip(rows, spec.channels, strict=True)]
+        int8 = "Their first layer normalises; the int8 file takes the window already normalised with these constants"
     return (
-        "## Input\n\nFloat files take these channels in this order and these units. The int8 file takes the normalised "
-        "window in int8 (its scale and zero point are in the file).\n\n" + table(head, rows)
+        "## Input\n\nFloat files take these channels in this order and these units. "
+        f"{int8}, in int8 by the scale and zero point stored in it.\n\n" + table(head, rows)
     )
 
 
@@ -61,7 +64,7 @@ def _protocol(training: dict[str, Any]) -> str:
         f"{config['batch_size']}, Adam, categorical cross-entropy, "
         f"{'standardised input' if config['standardise'] else 'no normalisation'}. The test windows chose nothing but "
         "which repeat is shown: the lower-median one, so that the model is typical and not the best of its kind. "
-        f"Data hash `{data['content_hash']}`. {versions}."
+        f"Read from {data['source']}; content hash `{data['content_hash']}`. {versions}."
     )
 
 

@@ -33,7 +33,7 @@ def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
         import tf2onnx
     except ModuleNotFoundError as error:
         raise DependencyError(f'{error.name} is not installed; `pip install "edgeconv[train]"` brings it') from None
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it logs as an error is raised here
     make_normalisation_constant(model)
     # tf2onnx's Keras entry point fails on Keras 3; a traced function with a named, typed input does not.
     traced = tf.function(lambda windows: model(windows, training=False))
@@ -43,7 +43,7 @@ def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
             proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=opset)
     except Exception as error:  # the converter raises many kinds
         raise ConversionError(f"the model cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
-    name_ends(proto.graph)
+    name_ends(proto.graph, spec)
     write_spec(proto, spec)
     try:
         onnx.checker.check_model(proto, full_check=True)
@@ -63,18 +63,25 @@ def make_normalisation_constant(model: Any) -> None:
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
 
 
-def name_ends(graph: Any) -> None:
-    """Give the graph's only input and output, and their batch dimension, the names that users see.
+def name_ends(graph: Any, spec: ModelSpec) -> None:
+    """Give the graph's only input and output the names and shapes that users see, the batch dimension by name.
 
     Raises ConversionError where the graph has another number of inputs or outputs.
     """
     if len(graph.input) != 1 or len(graph.output) != 1:
         ends = [value.name for value in (*graph.input, *graph.output)]
         raise ConversionError(f"the converted graph needs one input and one output, and has {', '.join(ends)}")
-    for value, name in ((graph.input[0], INPUT), (graph.output[0], OUTPUT)):
+    for value, name, sizes in (
+        (graph.input[0], INPUT, (spec.window, len(spec.channels))),
+        (graph.output[0], OUTPUT, (len(spec.labels),)),
+    ):
         _rename(graph, value.name, name)
         value.name = name
-        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        shape.dim.add().dim_param = BATCH
+        for size in sizes:
+            shape.dim.add().dim_value = size
     # Shapes that the converter noted inside the graph call the batch dimension by other names.
     del graph.value_info[:]
 

@@ -1,0 +1,197 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from edgeconv import folder as files
+from edgeconv.data.synthetic import synthetic_har
+from edgeconv.evaluate.certificate import verify
+from edgeconv.evaluate.tflite import normalise
+from edgeconv.export import pipeline
+from edgeconv.export.calibration import ATTEMPTS, Calibration
+from edgeconv.export.pipeline import export
+from edgeconv.runtime import CheckError, ConversionError, InputError, UsageError
+
+ALL = [files.ONNX, files.TFLITE, files.INT8_TFLITE]
+
+
+def certificate_of(folder):
+    return json.loads((folder / files.CERTIFICATE).read_text())
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def damaged(proto_bytes):
+    """The model with one weight of its first convolution moved."""
+    proto = onnx.load_from_string(proto_bytes)
+    weight = next(i for i in proto.graph.initializer if len(i.dims) == 4)
+    values = numpy_helper.to_array(weight).copy()
+    values.flat[0] += 0.5
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    return proto.SerializeToString()
+
+
+def test_the_certificate_says_what_was_compared_with_what_on_which_data(exported_once, dataset):
+    certificate = certificate_of(exported_once)
+    assert list(certificate["artefacts"]) == ALL
+    assert certificate["data"]["windows"] == len(dataset.test)
+    assert certificate["data"]["content_hash"] == dataset.content_hash()
+    assert certificate["data"]["synthetic"] is True
+    assert certificate["reference"]["sha256"] == files.file_sha256(exported_once / files.KERAS)
+    for name, entry in certificate["artefacts"].items():
+        assert entry["sha256"] == files.file_sha256(exported_once / name)
+        assert 0.5 < entry["reference_accuracy"] <= 1
+        assert abs(entry["accuracy"] - entry["reference_accuracy"]) <= 0.005 or "int8" not in name
+    for name in (files.ONNX, files.TFLITE):
+        assert certificate["artefacts"][name]["max_abs_diff"] <= 1e-5
+        assert certificate["artefacts"][name]["top1_agreement"] == 1.0
+    assert {"edgeconv", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy"} == set(
+        certificate["versions"]
+    )
+
+
+def test_nothing_else_stays_in_the_folder(exported_once):
+    assert sorted(path.name for path in exported_once.iterdir()) == sorted(
+        [files.KERAS, files.SPEC, files.TRAINING, *files.EXPORTED]
+    )
+
+
+def test_calibration_names_training_rows_and_holds_no_data(exported_once, dataset):
+    record = json.loads((exported_once / files.CALIBRATION).read_text())
+    attempt = next(
+        a for a in ATTEMPTS if (a.method, a.count, a.seed) == (record["method"], record["count"], record["seed"])
+    )
+    spec = pipeline.ModelSpec.load(exported_once / files.SPEC)
+    assert record["rows"] == attempt.rows(dataset.train, normalise(dataset.train.windows, spec)).tolist()
+    assert record["split"] == "train"
+    assert not set(record["subjects"]) & set(dataset.test.subjects.tolist())
+    assert record["data"]["content_hash"] == dataset.content_hash()
+
+
+def test_the_model_card_is_made_of_the_folder_s_own_figures(exported_once):
+    card = (exported_once / files.CARD).read_text()
+    training = json.loads((exported_once / files.TRAINING).read_text())
+    assert "synthetic: generated, not measured" in card
+    assert f"{100 * training['accuracy_mean']:.2f} %" in card
+    assert training["data"]["licence"] in card
+    for entry in certificate_of(exported_once)["artefacts"].values():
+        assert f"{100 * entry['accuracy']:.2f}" in card
+    for label in pipeline.ModelSpec.load(exported_once / files.SPEC).labels:
+        assert label in card
+
+
+def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, dataset, monkeypatch):
+    real = pipeline.to_onnx
+    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: damaged(real(*args)))
+    with pytest.raises(CheckError, match=r"model.onnx was not put in place: largest \|Δp\| is 0\.\d+, the limit 1e-05"):
+        export(trained, dataset, formats=["onnx", "tflite"])
+    assert not (trained / files.ONNX).exists()
+    assert list(certificate_of(trained)["artefacts"]) == [files.TFLITE]
+    assert verify(trained, dataset).problems == ()
+
+
+def test_when_every_file_is_out_of_limits_the_folder_stays_as_it_was(exported, dataset, monkeypatch):
+    before = contents(exported)
+    real = pipeline.to_onnx
+    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: damaged(real(*args)))
+    with pytest.raises(CheckError):
+        export(exported, dataset, formats=["onnx"])
+    assert contents(exported) == before
+
+
+def test_an_interrupted_or_failing_export_changes_nothing(exported, dataset, monkeypatch):
+    before = contents(exported)
+
+    def interrupt(what):
+        if what == files.TFLITE:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(exported, dataset, on_progress=interrupt)
+    assert contents(exported) == before
+
+    def fail(*_):
+        raise ConversionError("no")
+
+    monkeypatch.setattr(pipeline, "to_tflite", fail)
+    with pytest.raises(ConversionError):
+        export(exported, dataset)
+    assert contents(exported) == before
+
+
+def test_one_format_anew_keeps_the_others_that_were_certified_for_the_same_model(exported, dataset):
+    before = certificate_of(exported)["artefacts"]
+    export(exported, dataset, formats=["onnx"], opset=15)
+    after = certificate_of(exported)["artefacts"]
+    assert list(after) == ALL
+    assert after[files.ONNX]["sha256"] != before[files.ONNX]["sha256"]
+    assert after[files.INT8_TFLITE] == before[files.INT8_TFLITE]
+    assert (exported / files.CALIBRATION).exists()
+    assert verify(exported, dataset).problems == ()
+
+
+def test_what_was_certified_for_another_model_or_is_damaged_does_not_stay(exported, dataset):
+    (exported / files.TFLITE).write_bytes(b"damaged")
+    certificate = export(exported, dataset, formats=["onnx"])
+    assert list(certificate["artefacts"]) == [files.ONNX, files.INT8_TFLITE]
+    assert not (exported / files.TFLITE).exists()
+    spec = (exported / files.SPEC).read_text().replace('"version": "1"', '"version": "2"')
+    (exported / files.SPEC).write_text(spec)
+    certificate = export(exported, dataset, formats=["onnx"])
+    assert list(certificate["artefacts"]) == [files.ONNX]
+    assert not (exported / files.INT8_TFLITE).exists()
+    assert not (exported / files.CALIBRATION).exists()
+
+
+def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dataset, tmp_path):
+    spec = pipeline.ModelSpec.load(trained / files.SPEC)
+    reference = pipeline.KerasModel.load(trained / files.KERAS).predict(dataset.test.windows)
+    check = pipeline.Check(spec, dataset, reference)
+
+    class OneQuietWindow(Calibration):
+        """A draw that knows nothing of movement: its ranges cut off every walk."""
+
+        def rows(self, train, normalised):
+            return np.abs(normalised).max(axis=(1, 2)).argsort()[:1]
+
+    attempts = (OneQuietWindow("quiet", 1, 0), ATTEMPTS[0], ATTEMPTS[1])
+    seen = pipeline.export_int8(trained, tmp_path, dataset, spec, check, lambda _: None, attempts)
+    record = json.loads((tmp_path / files.CALIBRATION).read_text())
+    assert (record["method"], record["count"]) == ("random", 256)
+    assert len(record["tried_before"]) == 1
+    assert "points below" in record["tried_before"][0]
+    assert not seen.violations(pipeline.ARTEFACTS[files.INT8_TFLITE])
+
+    seen = pipeline.export_int8(trained, tmp_path, dataset, spec, check, lambda _: None, attempts[:1])
+    assert seen.violations(pipeline.ARTEFACTS[files.INT8_TFLITE]), "giving up shows the last one's figures"
+
+
+@pytest.mark.parametrize("formats", [["coreml"], []])
+def test_unknown_formats_are_refused_with_the_choice(trained, dataset, formats):
+    with pytest.raises(UsageError, match="choose from onnx, tflite, int8"):
+        export(trained, dataset, formats=formats)
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        (lambda d: {"labels": d.labels[::-1]}, "other labels"),
+        (lambda d: {"sampling_rate_hz": 100.0}, "other samples per second"),
+        (lambda d: {"channels": d.channels[::-1]}, "other channels and units"),
+        (lambda d: {"channels": (replace(d.channels[0], unit="m/s^2"), *d.channels[1:])}, "other channels and units"),
+    ],
+)
+def test_data_that_break_the_signal_contract_are_refused(trained, dataset, change, telling):
+    with pytest.raises(InputError, match=telling):
+        export(trained, replace(dataset, **change(dataset)))
+
+
+def test_other_data_of_the_same_contract_are_named_in_the_certificate(trained):
+    other = synthetic_har(seed=5, train_subjects=2, test_subjects=1)
+    certificate = export(trained, other, formats=["onnx"])
+    assert certificate["data"]["content_hash"] == other.content_hash()

@@ -1,0 +1,181 @@
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeconv.data.dataset import Split
+from edgeconv.data.synthetic import synthetic_har
+from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.runtime import InputError, ModelSpec, UsageError
+from edgeconv.train.fit import TrainConfig, channel_statistics, fit
+from edgeconv.train.protocol import lower_median, make_spec, train
+
+CONFIG = TrainConfig(repeats=3, epochs=1, seed=7)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A generated set that one epoch takes about a second for."""
+    return synthetic_har(train_subjects=2, test_subjects=2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "walk"
+    return out, train(small, CONFIG, out)
+
+
+def weights(path):
+    return KerasModel.load(path).model.get_weights()
+
+
+def test_the_folder_gets_model_spec_and_training_record_and_nothing_else(undisturbed, small):
+    out, training = undisturbed
+    assert sorted(path.name for path in out.iterdir()) == ["model.keras", "spec.json", "training.json"]
+    assert json.loads((out / "training.json").read_text()) == training
+    assert [r["seed"] for r in training["repeats"]] == [7, 8, 9]
+    assert training["config"]["network"] == "seed"
+    assert training["data"]["content_hash"] == small.content_hash()
+    assert training["data"]["synthetic"] is True
+    assert training["data"]["test"]["subjects"] == [101, 102]
+    assert {"edgeconv", "tensorflow", "keras", "numpy"} <= set(training["versions"])
+    assert ModelSpec.load(out / "spec.json").name == "walk"
+    assert "synthetic" in ModelSpec.load(out / "spec.json").trained_on
+
+
+def test_the_saved_model_is_uncompiled_and_is_the_lower_median_repeat(undisturbed, small):
+    out, training = undisturbed
+    chosen = training["repeats"][training["chosen_repeat"] - 1]
+    assert sorted(r["accuracy"] for r in training["repeats"])[1] == chosen["accuracy"]
+    model = KerasModel.load(out / "model.keras")
+    with zipfile.ZipFile(out / "model.keras") as archive:
+        assert json.loads(archive.read("config.json")).get("compile_config") in (None, {})
+    accuracy = (model.predict(small.test.windows).argmax(axis=1) == small.test.class_ids).mean()
+    assert accuracy == chosen["accuracy"]
+
+
+def test_the_figures_are_those_of_the_repeats(undisturbed, small):
+    _, training = undisturbed
+    accuracies = [r["accuracy"] for r in training["repeats"]]
+    assert training["accuracy_mean"] == pytest.approx(np.mean(accuracies))
+    assert training["accuracy_sd"] == pytest.approx(np.std(accuracies, ddof=1))
+    for repeat in training["repeats"]:
+        confusion = np.array(repeat["confusion"])
+        assert confusion.sum() == len(small.test)
+        assert repeat["accuracy"] == pytest.approx(confusion.trace() / confusion.sum())
+        assert set(repeat["per_subject"]) == {"101", "102"}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "position"),
+    [([0.9], 0), ([0.9, 0.8], 1), ([0.7, 0.9, 0.8], 2), ([0.9, 0.7, 0.8, 0.6], 1), ([1, 1, 1], 1)],
+)
+def test_the_lower_median_is_one_of_the_runs(accuracies, position):
+    assert lower_median(accuracies) == position
+
+
+def test_same_seed_same_weights_and_another_seed_others(small):
+    config = TrainConfig(epochs=1)
+    one, again, other = (fit(small, config, seed, lambda _: None).get_weights() for seed in (3, 3, 4))
+    for a, b in zip(one, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+
+
+def test_an_interrupted_run_keeps_finished_repeats_and_resume_gives_what_an_undisturbed_one_gives(
+    undisturbed, small, tmp_path
+):
+    out = tmp_path / "walk"
+    finished = []
+
+    def interrupt(step):
+        if step.repeat == 2 and step.result is None:
+            raise KeyboardInterrupt
+        if step.result is not None:
+            finished.append(step.repeat)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(small, CONFIG, out, on_progress=interrupt)
+    assert finished == [1]
+    assert [path.name for path in out.iterdir()] == [".repeats"], "no model before all repeats are done"
+    with pytest.raises(UsageError, match=r"1 finished repeats of an interrupted run; --resume"):
+        train(small, CONFIG, out)
+    with pytest.raises(UsageError, match="had another config"):
+        train(small, replace(CONFIG, epochs=2), out, resume=True)
+
+    fitted_again = []
+    resumed = train(
+        small,
+        CONFIG,
+        out,
+        resume=True,
+        on_progress=lambda s: fitted_again.append(s.repeat) if s.result is None else None,
+    )
+    assert set(fitted_again) == {2, 3}, "the finished repeat is not fitted again"
+    _, reference = undisturbed
+    for a, b in zip(resumed["repeats"], reference["repeats"], strict=True):
+        assert {**a, "fit_s": 0} == {**b, "fit_s": 0}
+    for a, b in zip(weights(out / "model.keras"), weights(undisturbed[0] / "model.keras"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_trained_folder_is_only_replaced_when_asked_and_then_loses_what_was_exported_from_the_old_model(
+    small, tmp_path
+):
+    config = TrainConfig(repeats=1, epochs=1)
+    train(small, config, tmp_path / "m")
+    (tmp_path / "m" / "model.onnx").write_bytes(b"of the old model")
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="already holds a trained model"):
+        train(small, config, tmp_path / "m")
+    train(small, config, tmp_path / "m", overwrite=True)
+    assert not (tmp_path / "m" / "model.onnx").exists()
+    assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
+
+
+def test_resume_and_overwrite_together_are_refused(small, tmp_path):
+    with pytest.raises(UsageError, match="give one of them"):
+        train(small, CONFIG, tmp_path / "m", resume=True, overwrite=True)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_split_that_shares_a_subject_is_refused_unless_asked_for_by_name(small, tmp_path):
+    test = small.test
+    subjects = np.where(test.subjects == 101, 1, test.subjects)
+    leaking = replace(small, test=Split(test.windows, test.class_ids, subjects))
+    config = TrainConfig(repeats=1, epochs=1)
+    with pytest.raises(InputError, match=r"subjects 1 are in both train and test.*--allow-shared-subjects"):
+        train(leaking, config, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    training = train(leaking, config, tmp_path / "m", allow_shared_subjects=True)
+    assert training["config"]["allow_shared_subjects"] is True
+
+
+def test_the_spec_keeps_range_and_mean_norm_of_the_training_windows(small):
+    windows = small.train.windows
+    spec = make_spec(small, TrainConfig(), "m", "1")
+    assert [c.minimum for c in spec.channels] == pytest.approx(windows.min(axis=(0, 1)).tolist())
+    assert [c.maximum for c in spec.channels] == pytest.approx(windows.max(axis=(0, 1)).tolist())
+    assert [t.name for t in spec.triads] == ["total_acc", "body_acc", "body_gyro"]
+    norms = np.linalg.norm(windows[:, :, :3].astype(np.float64), axis=2)
+    assert spec.triads[0].mean_norm == pytest.approx(norms.mean())
+    assert not spec.normalises
+    mean, std = channel_statistics(windows)
+    standardised = make_spec(small, TrainConfig(standardise=True), "m", "1")
+    assert [c.mean for c in standardised.channels] == mean.tolist()
+    assert [c.std for c in standardised.channels] == std.tolist()
+
+
+def test_a_constant_channel_is_divided_by_one():
+    windows = np.zeros((3, 4, 2), np.float32)
+    windows[:, :, 1] = 5
+    mean, std = channel_statistics(windows)
+    assert (mean.tolist(), std.tolist()) == ([0, 5], [1, 1])
+
+
+@pytest.mark.parametrize("value", [{"repeats": 0}, {"epochs": 0}, {"batch_size": 0}, {"seed": -1}])
+def test_numbers_that_make_no_sense_are_refused(value):
+    with pytest.raises(UsageError, match=f"{next(iter(value))} is"):
+        TrainConfig(**value)
