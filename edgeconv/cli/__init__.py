@@ -1,5 +1,6 @@
 """The command line: parse, call, print; one small module per verb."""
 
+import io
 import sys
 
 
@@ -15,4 +16,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("edgeconv: interrupted before it began", file=sys.stderr)
         raise SystemExit(130) from None
+    # A label or file name that the terminal's encoding lacks is shown escaped and ends no run.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     raise SystemExit(run())

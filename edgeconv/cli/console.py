@@ -34,8 +34,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
-            # The reader has what it wanted. Python would complain once more when it flushes at the end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go_of_unwritable_streams()  # the reader has what it wanted
         except KeyboardInterrupt:
             note("interrupted; what was finished is kept")
             raise typer.Exit(INTERRUPTED) from None
@@ -44,14 +43,29 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             if code is None:
                 raise
             note(f"error: {error}")
+            _let_go_of_unwritable_streams()
             raise typer.Exit(code) from None
 
     return run
 
 
+def _let_go_of_unwritable_streams() -> None:
+    """Drop what stdout and stderr could not write: Python would complain once more when it flushes them at the end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def note(text: str) -> None:
     """Say something that is not a result, on stderr."""
     print(f"edgeconv: {text}", file=sys.stderr, flush=True)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 window`, `2 windows`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def load_data(path: Path | None) -> Dataset:
@@ -60,8 +74,8 @@ def load_data(path: Path | None) -> Dataset:
 
     dataset = load(path)
     note(
-        f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test windows"
-        + (" (synthetic: generated, not measured)" if dataset.synthetic else "")
+        f"data: {dataset.name}{' (generated, not measured)' if dataset.synthetic else ''}, "
+        f"{len(dataset.train)} training and {len(dataset.test)} test windows"
     )
     return dataset
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .console import DataOption, command, load_data, note, progress, table
+from .console import DataOption, command, count, load_data, note, progress, table
 
 app = typer.Typer(help="Look at, check, write and download data sets.", no_args_is_help=True)
 
@@ -43,17 +43,18 @@ def list_() -> None:
 def verify(data: DataOption = None) -> None:
     """Check every cached data set against its recorded hash; with --data, read that one anew and print its hashes.
 
-    Exit code 4: a cached data set is damaged; the next load parses it again.
+    Exit code 4: a cached data set is damaged; the next load notices and parses it again.
 
     Example: edgeconv data verify
     """
+    from edgeconv.data import UciHar
     from edgeconv.data.cache import entries
     from edgeconv.data.cache import verify as intact
     from edgeconv.runtime.errors import CheckError
 
     if data is not None:
-        dataset = load_data(data)
-        typer.echo(f"{dataset.name}: content hash {dataset.content_hash()}")
+        dataset = UciHar(data).load(use_cache=False)
+        typer.echo(f"{dataset.name}: content hash {dataset.content_hash()}, read from {dataset.source}")
     damaged = []
     for entry in entries():
         good = intact(entry)
@@ -61,9 +62,7 @@ def verify(data: DataOption = None) -> None:
         if not good:
             damaged.append(entry)
     if damaged:
-        raise CheckError(
-            f"{len(damaged)} cached data sets are not what was parsed; delete their folders, the next load parses again"
-        )
+        raise CheckError(f"{count(len(damaged), 'cached data set')} not as parsed: the next load parses again")
 
 
 @app.command()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
 
-from .console import note
+from .console import count, note
+from .whole_lines import WholeLines
+
+LABELS_HEADER = b"recording,start_s,end_s,label"
 
 if TYPE_CHECKING:
     from edgeconv.runtime import Prediction, StreamClassifier
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 def stream(
     model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
     recordings: Annotated[
-        list[Path], typer.Argument(help="CSV, TSV, whitespace text or NPY files.", metavar="RECORDING...")
+        list[Path], typer.Argument(help="CSV, TSV, whitespace text or NPY files.", metavar="RECORDING")
     ],
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto; never another one than asked for.")] = "cpu",
     hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
@@ -43,24 +46,32 @@ def stream(
     chosen = f" (asked for: {device})" if device != classifier.device else ""
     note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; on {classifier.device}{chosen}")
     streaming = StreamClassifier(classifier, hop)
-    sink = open_sink(format_ or ("table" if sys.stdout.isatty() else "jsonl"), sys.stdout, spec.labels)
+    recordings = without_labels(recordings)
     began = time.perf_counter()
     windows = 0
-    try:
-        for name, prediction in classify(streaming, recordings):
-            sink.write(name, prediction)
-            windows += 1
-    finally:
-        sink.close()
-        seconds = time.perf_counter() - began
-        note(
-            f"{windows} windows of {len(recordings)} recordings in {seconds:.2f} s: "
-            f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
-        )
+    with WholeLines(sys.stdout) as out:
+        sink = open_sink(format_ or ("table" if sys.stdout.isatty() else "jsonl"), cast("TextIO", out), spec.labels)
+        try:
+            for name, prediction in classify(streaming, recordings, out.flush):
+                sink.write(name, prediction)
+                windows += 1
+        finally:
+            sink.close()
+            seconds = time.perf_counter() - began
+            note(
+                f"{count(windows, 'window')} of {count(len(recordings), 'recording')} in {seconds:.2f} s: "
+                f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
+            )
 
 
-def classify(streaming: StreamClassifier, recordings: Iterable[Path]) -> Iterator[tuple[str, Prediction]]:
-    """Yield name and prediction of every window of every recording; each recording starts anew at 0 s."""
+def classify(
+    streaming: StreamClassifier, recordings: Iterable[Path], flush: Callable[[], None] = lambda: None
+) -> Iterator[tuple[str, Prediction]]:
+    """Yield name and prediction of every window of every recording; each recording starts anew at 0 s.
+
+    `flush` is called after every piece that was read: a recording may be a pipe that is still being written, and who
+    reads along gets answers as its samples come.
+    """
     from edgeconv.runtime.sources import read_recording
 
     spec = streaming.classifier.spec
@@ -72,10 +83,23 @@ def classify(streaming: StreamClassifier, recordings: Iterable[Path]) -> Iterato
             samples += len(chunk)
             for prediction in streaming.push(chunk):
                 yield name, prediction
-            # A recording may be a pipe that is still being written: who reads along gets answers as its samples come.
-            sys.stdout.flush()
+            flush()
         if samples < spec.window:
             note(f"{path}: {samples} samples are less than one window of {spec.window}; no predictions")
+
+
+def without_labels(paths: list[Path]) -> list[Path]:
+    """Leave out, and say so, the `labels.csv` that `edgeconv data recordings` writes beside the recordings.
+
+    `FOLDER/*.csv` is how a shell names a folder's recordings, and it names the labels too.
+    """
+    kept = []
+    for path in paths:
+        if path.name == "labels.csv" and path.is_file() and path.open("rb").read(len(LABELS_HEADER)) == LABELS_HEADER:
+            note(f"{path} holds labels, not samples, and is left out")
+        else:
+            kept.append(path)
+    return kept
 
 
 def recording_names(paths: list[Path]) -> list[str]:

@@ -17,18 +17,19 @@ def convert(model: Any, calibration: Any) -> bytes:
 
     calibration: float32 [n, window, channels] for an int8 file, or None for a float32 one
     """
+    keras = import_keras()
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="windows")]
-    traced = tf.function(lambda windows: model(windows, training=False), input_signature=signature)
-    # The converter loses the variables of a Keras 3 model and leaves reads of nothing; constants it understands.
-    frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
-    module = tf.Module()
-    module.frozen = frozen
-    named = tf.function(lambda windows: {"probabilities": frozen(windows)[0]}, input_signature=signature)
+    # The archive hands the variables of a Keras 3 model over; a SavedModel or a traced function made without it loses
+    # them, and the converter then writes, without a word, a file that answers NaN.
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default", lambda windows: {"probabilities": model(windows, training=False)}, signature
+    )
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures={"serving_default": named})
+        archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if calibration is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

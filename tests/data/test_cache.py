@@ -100,6 +100,13 @@ def claim_a_huge_shape(path):
     file.write_bytes(file.read_bytes().replace(b"(6, 8, 2)", b"(6, 8,2000000000)")[: file.stat().st_size])
 
 
+def flip_a_bit(path):
+    file = path / "train_windows.npy"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
 def remove_an_array(path):
     (path / "test_subjects.npy").unlink()
 
@@ -135,8 +142,8 @@ def replace_by_a_file(path):
 @pytest.mark.parametrize(
     "spoil",
     [
-        shorten, lengthen, change_type, change_shape, claim_a_huge_shape, remove_an_array, remove_meta, empty_meta,
-        break_meta, drop_labels, other_version, replace_by_a_file,
+        shorten, lengthen, change_type, change_shape, claim_a_huge_shape, flip_a_bit, remove_an_array,
+        remove_meta, empty_meta, break_meta, drop_labels, other_version, replace_by_a_file,
     ],
     ids=lambda f: f.__name__,
 )  # fmt: skip

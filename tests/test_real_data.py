@@ -1,0 +1,78 @@
+"""The committed model on the real data set: certificate, and the stitched test recordings through the command."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeconv import folder as files
+from edgeconv.data import recordings, write_recordings
+from edgeconv.evaluate.certificate import verify
+from edgeconv.runtime import Classifier
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = ROOT / "models" / "har_conv1d"
+
+
+@pytest.fixture(scope="module")
+def streamed(uci_har, tmp_path_factory):
+    """The command's answer, JSON lines, on every stitched test recording written as CSV, at hop 64."""
+    folder = tmp_path_factory.mktemp("recordings") / "test"
+    found = recordings(uci_har, "test")
+    paths = write_recordings(uci_har, found, folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeconv", "stream", str(MODEL), *map(str, paths), "--hop", "64", "--device", "cpu"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "windows per second on cpu" in done.stderr
+    return found, folder, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_stream_sees_exactly_the_rows_of_the_data_set(streamed, uci_har):
+    found, _, lines = streamed
+    at = {recording.name: recording for recording in found}
+    windows = [at[line["recording"]].samples[(start := round(line["start_s"] * 50)) : start + 128] for line in lines]
+    np.testing.assert_array_equal(np.array(windows), uci_har.test.windows)
+
+
+def test_the_stream_s_probabilities_are_those_of_predict(streamed, uci_har):
+    _, _, lines = streamed
+    got = np.array([list(line["probabilities"].values()) for line in lines])
+    # the same graph on the same windows, batched otherwise
+    np.testing.assert_allclose(got, Classifier.load(MODEL).predict(uci_har.test.windows), atol=1e-6, rtol=0)
+
+
+def test_the_stream_gives_the_official_test_accuracy_again(streamed, uci_har):
+    _, folder, lines = streamed
+    with (folder / "labels.csv").open(newline="") as file:
+        label = {row["recording"]: row["label"] for row in csv.DictReader(file)}
+    right = sum(line["label"] == label[line["recording"]] for line in lines)
+    certificate = json.loads((MODEL / files.CERTIFICATE).read_text())
+    assert right / len(uci_har.test) == certificate["artefacts"][files.ONNX]["accuracy"]
+
+
+def test_the_committed_certificate_holds_on_the_real_data(uci_har, tmp_path):
+    # A copy, so that nothing can be changed by running it.
+    folder = shutil.copytree(MODEL, tmp_path / "har_conv1d")
+    found = verify(folder, uci_har)
+    assert found.same_data
+    assert found.problems == ()
+    assert set(found.comparisons) == {files.ONNX, files.TFLITE, files.INT8_TFLITE}
+
+
+def test_the_committed_model_was_trained_by_the_protocol():
+    training = json.loads((MODEL / files.TRAINING).read_text())
+    assert len(training["repeats"]) == 10
+    # the tutorial's published 90.8 % ± 1.3 over ten runs: its mean lies within three standard errors
+    assert 0.893 <= training["accuracy_mean"] <= 0.923
+    assert not set(training["data"]["train"]["subjects"]) & set(training["data"]["test"]["subjects"])
+    assert not training["data"]["synthetic"]
+    assert "CC BY 4.0" in (MODEL / files.CARD).read_text()
+    assert "commercial use is prohibited" in (MODEL / files.CARD).read_text()
+    assert sum(path.stat().st_size for path in MODEL.iterdir()) < 8e6
