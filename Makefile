@@ -1,10 +1,13 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs; a second run is quick.
+# DEVICE=gpu does the same in .venv-gpu, with ONNX Runtime for CUDA.
 PYTHON ?= python3
-VENV   ?= .venv
-LOCK   ?= requirements/cpu.lock
+DEVICE ?= cpu
 DATA   ?=
 DEMO   ?= edgeconv-demo
 
+LOCK   := requirements/$(DEVICE).lock
+# The two builds of ONNX Runtime overwrite one another, so each has an environment of its own.
+VENV   := $(if $(filter gpu,$(DEVICE)),.venv-gpu,.venv)
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # With DATA="…/UCI HAR Dataset.zip" the real data, otherwise the generated set.
@@ -23,7 +26,7 @@ $(READY): $(LOCK) pyproject.toml edgeconv/__init__.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-setup: $(READY)  ## Make .venv with everything pinned (LOCK=requirements/gpu.lock for CUDA).
+setup: $(READY)  ## Make .venv with everything pinned (DEVICE=gpu: .venv-gpu, for CUDA).
 
 demo: $(READY)  ## Train, export, verify and stream; DATA="…/UCI HAR Dataset.zip" for real data.
 	$(BIN)/edgeconv demo --out "$(DEMO)" $(data_option)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 import typer
 
 from .console import count, note
-from .whole_lines import WholeLines
+from .interrupt import WholeLines
 
 LABELS_HEADER = b"recording,start_s,end_s,label"
 

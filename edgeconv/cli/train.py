@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import DataOption, load_data, note, progress, table
+from .interrupt import Interrupt
 
 if TYPE_CHECKING:
     from edgeconv.train.protocol import Progress
@@ -40,12 +41,14 @@ def train(
 
     config = TrainConfig(network, repeats, epochs, batch_size, seed, standardise)
     dataset = load_data(data)
-    with progress(repeats * epochs) as show:
+    # TensorFlow calls back into Python in many places where an exception is lost, so Ctrl-C waits for the epoch's end.
+    with progress(repeats * epochs) as show, Interrupt(until="this epoch") as interrupt:
 
         def report(step: Progress) -> None:
             show(f"repeat {step.repeat} of {repeats}", (step.repeat - 1) * epochs + step.epoch)
             if step.result is not None:
                 typer.echo(f">#{step.repeat}: {100 * step.result['accuracy']:.3f}")
+            interrupt.check()
 
         training = run(
             dataset,

@@ -1,0 +1,102 @@
+"""Ctrl-C where nothing is half done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Self, TextIO, TypeVar
+
+from .console import note
+
+_T = TypeVar("_T")
+
+
+class Interrupt:
+    """Holds the first Ctrl-C back while `shielded`, until `check`; use it in a `with`.
+
+    Python raises KeyboardInterrupt wherever it happens to be: in the middle of a write, whose rest it forgets, or in a
+    callback of a library, where it is printed and lost. A second Ctrl-C ends the process at once, because what is being
+    waited for may never come.
+    """
+
+    def __init__(self, *, until: str = "") -> None:
+        """Begin shielded if `until` says, for people, what a first Ctrl-C waits for."""
+        self.until = until
+        self.shielded = bool(until)
+        self.asked = False
+        self._in_charge = False
+
+    def __enter__(self) -> Self:
+        # Somebody else may be in charge of Ctrl-C: a shell that ignores it for its jobs, an application with threads.
+        if threading.current_thread() is threading.main_thread():
+            self._in_charge = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._in_charge:
+            signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._in_charge:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
+        self.asked = True
+        if not self.shielded:
+            raise KeyboardInterrupt
+        if self.until:
+            note(f"stopping after {self.until}; Ctrl-C again stops at once")
+
+
+class WholeLines:
+    """A text stream whose writes are finished before Ctrl-C is raised, however slow the reader; use it in a `with`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._interrupt = Interrupt()
+
+    def __enter__(self) -> Self:
+        self._interrupt.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._interrupt.__exit__(*error)
+
+    def write(self, text: str) -> int:
+        """Write to the stream; what is given in one call is written as a whole.
+
+        Raises BrokenPipeError where the reader has gone, and InputError for any other reason not to write.
+        """
+        return self._finish(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        """Flush the stream; raises as `write` does."""
+        self._finish(self._stream.flush)
+
+    def _finish(self, do: Callable[[], _T]) -> _T:
+        # While a first Ctrl-C is already on its way out, what is left is written without raising again.
+        leaving = self._interrupt.asked
+        self._interrupt.shielded = True
+        try:
+            result = do()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            from edgeconv.runtime.errors import InputError
+
+            raise InputError(
+                f"the results cannot be written ({error.strerror or error}); let them go to another place"
+            ) from None
+        finally:
+            self._interrupt.shielded = False
+        if not leaving:
+            self._interrupt.check()
+        return result

@@ -1,0 +1,122 @@
+"""`edgeconv train`, `export` and `verify`: exit codes, what is said, what stays; the README's test runs the verbs."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from edgeconv import folder as files
+from edgeconv.export import pipeline
+
+COMMITTED = Path(__file__).resolve().parents[2] / "models" / "har_conv1d"
+
+
+@pytest.fixture
+def real_model(tmp_path, uci_har):
+    """A copy of the committed model; the data that it was trained on are in the cache."""
+    return shutil.copytree(COMMITTED, tmp_path / "har_conv1d")
+
+
+def test_verify_finds_the_data_in_the_cache_and_says_that_the_limits_are_kept(run, real_model):
+    outcome = run("verify", real_model)
+    assert outcome.code == 0, outcome.err
+    assert outcome.notes[0] == "data: UCI HAR from the cache"
+    assert outcome.notes[-1] == f"{real_model} is what was certified, and keeps its limits"
+    title, head, *rows = outcome.out.splitlines()
+    assert title == "Compared with Keras on 2947 test windows of UCI HAR:"
+    assert head.split()[0] == "file"
+    entries = json.loads((real_model / files.CERTIFICATE).read_text())["artefacts"]
+    assert [row.split()[:2] for row in rows] == [[name, f"{100 * e['accuracy']:.2f}"] for name, e in entries.items()]
+
+
+def test_verify_of_a_damaged_artefact_is_exit_code_6(run, real_model):
+    content = bytearray((real_model / files.TFLITE).read_bytes())
+    content[-1000] ^= 4
+    (real_model / files.TFLITE).write_bytes(content)
+    outcome = run("verify", real_model)
+    assert outcome.code == 6
+    assert outcome.out == ""
+    assert "model.tflite is not the file that was certified" in outcome.error
+
+
+def test_export_of_a_file_that_is_not_equivalent_is_exit_code_4_and_changes_nothing(run, real_model, monkeypatch):
+    real = pipeline.to_onnx
+
+    def with_a_bias_turned_round(*arguments):
+        proto = onnx.load_from_string(real(*arguments))
+        bias = next(i for i in proto.graph.initializer if list(i.dims) == [100])
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias)[::-1].copy(), bias.name))
+        return proto.SerializeToString()
+
+    monkeypatch.setattr(pipeline, "to_onnx", with_a_bias_turned_round)
+    before = {path.name: path.read_bytes() for path in real_model.iterdir()}
+    outcome = run("export", real_model, "--format", "onnx")
+    assert outcome.code == 4
+    assert re.search(r"model.onnx was not put in place: largest \|Δp\| is [\d.e-]+, the limit 1e-05", outcome.error)
+    assert {path.name: path.read_bytes() for path in real_model.iterdir()} == before
+
+
+def test_a_model_whose_data_are_nowhere_says_to_give_them(run, real_model, monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGECONV_CACHE", str(tmp_path / "empty"))
+    for verb in ("verify", "export"):
+        outcome = run(verb, real_model)
+        assert outcome.code == 3
+        assert "was trained on UCI HAR" in outcome.error
+        assert "give it with --data" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "telling"),
+    [
+        (["train", "--out", "{new}", "--network", "resnet"], 2, "choose one of seed"),
+        (["train", "--out", "{new}", "--repeats", "0"], 2, "repeats is 0"),
+        (["train", "--out", "{model}"], 2, "already holds a trained model"),
+        (["train", "--out", "{new}", "--data", "{new}"], 3, "edgeconv data fetch"),
+        (["train"], 2, "--out"),
+        (["export", "{new}"], 3, "`edgeconv train` writes it"),
+        (["export", "{model}", "--format", "coreml"], 2, "choose from onnx, tflite, int8"),
+        (["export", "{model}", "--opset", "99", "--format", "onnx"], 2, "choose 13 to 18"),
+        (["verify", "{new}"], 3, "training.json is not there"),
+    ],
+)
+def test_bad_usage_and_missing_things_have_their_exit_codes(run, real_model, tmp_path, arguments, code, telling):
+    new = tmp_path / "new"
+    outcome = run(*(argument.format(model=real_model, new=new) for argument in arguments))
+    assert outcome.code == code
+    assert telling in outcome.error
+    assert not (new / "model.keras").exists()
+
+
+def test_an_interrupted_training_keeps_its_repeats_and_goes_on(run, tmp_path):
+    out = tmp_path / "walk"
+    command = [sys.executable, "-m", "edgeconv", "train", "--out", str(out), "--repeats", "2", "--epochs", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / ".repeats" / "001.json").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert re.fullmatch(r">#1: \d\d\.\d{3}\n", printed)
+    assert "edgeconv: stopping after this epoch; Ctrl-C again stops at once" in said.splitlines()
+    assert said.splitlines()[-1] == "edgeconv: interrupted; what was finished is kept"
+    assert "Traceback" not in said
+    assert not (out / files.KERAS).exists()
+
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert f"{lines[0]}\n" == printed, "the first repeat's result is the one that was kept"
+    assert lines[1].startswith(">#2: ")
+    assert re.fullmatch(r"Accuracy: \d\d\.\d{3}% \(\+/-\d+\.\d{3}\)", lines[2])
+    assert (out / files.KERAS).exists()
