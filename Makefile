@@ -3,6 +3,7 @@
 PYTHON ?= python3
 DEVICE ?= cpu
 DATA   ?=
+PYTHONS ?= python3.12 python3.13
 DEMO   ?= edgeconv-demo
 
 LOCK   := requirements/$(DEVICE).lock
@@ -13,11 +14,11 @@ READY  := $(VENV)/.ready
 # With DATA="…/UCI HAR Dataset.zip" the real data, otherwise the generated set.
 data_option = $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test lint format lock reproduce clean
+.PHONY: help setup demo test test-versions lint format lock reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 $(READY): $(LOCK) pyproject.toml edgeconv/__init__.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("edgeconv needs Python 3.11 or newer, and $(PYTHON) is %d.%d; make PYTHON=… names another" % sys.version_info[:2])'
@@ -34,6 +35,10 @@ demo: $(READY)  ## Train, export, verify and stream; DATA="…/UCI HAR Dataset.z
 test: $(READY)  ## Run all tests; those on real data need EDGECONV_DATA or ../shared/data.
 	$(BIN)/python -m pytest
 
+test-versions: $(READY)  ## Run the tests with the lowest versions allowed, and with the newest on other Pythons (slow).
+	PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh "$(PYTHON)" lowest-direct
+	for python in $(PYTHONS); do PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh $$python highest || exit 1; done
+
 lint: $(READY)  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,7 +51,7 @@ format: $(READY)  ## Rewrite the code in the project's style.
 lock: $(READY)  ## Write the lock files anew, with the newest versions that pyproject.toml allows.
 	PATH="$(abspath $(BIN)):$$PATH" tools/lock.sh
 
-reproduce: $(READY)  ## Repeat the protocol on the real data and rebuild models/ (needs DATA=…).
+reproduce: $(READY)  ## Repeat the protocol on the real data (DATA=…, or downloaded) and rebuild models/
 	BIN=$(BIN) tools/reproduce.sh "$(DATA)"
 
 clean:  ## Remove what the other targets made; .venv stays.

@@ -48,12 +48,13 @@ RULES = {
     "edgeconv.runtime":       rule("runtime",                                  "numpy onnxruntime",   relative=True),
     "edgeconv.runtime.sources": rule("runtime",                                "numpy",          ANY, relative=True),
     "edgeconv.runtime.sinks": rule("runtime",                                  "numpy",          ANY, relative=True),
-    "edgeconv.data":          rule("runtime data",                             "numpy"),
+    "edgeconv.data":          rule("runtime folder data",                      "numpy"),
     "edgeconv.evaluate":      rule("runtime data folder evaluate",             "numpy",          "tensorflow keras"),
     "edgeconv.train":         rule("runtime data folder evaluate train",       "numpy",          "tensorflow keras"),
     "edgeconv.export":        rule("runtime data folder evaluate train export", "numpy",
                                    "tensorflow keras onnx tf2onnx"),
-    "edgeconv.cli":           rule("edgeconv runtime data folder evaluate train export cli", "typer", "numpy rich"),
+    "edgeconv.cli":           rule("edgeconv runtime data folder evaluate train export cli", "typer",
+                                   "numpy rich onnxruntime"),
 }
 # fmt: on
 
@@ -191,7 +192,7 @@ def test_the_package_itself_imports_nothing_at_all():
         ("edgeconv.runtime.spec", "def f():\n    __import__('torch')", "torch is not for it"),
         ("edgeconv.runtime.sources.text", "def f(x):\n    importlib.import_module(x)", "a computed name is not for it"),
         ("edgeconv.data.load", "from edgeconv.evaluate.scores import score", "edgeconv.evaluate.scores is not for it"),
-        ("edgeconv.data.load", "from edgeconv import folder", "edgeconv.folder is not for it"),
+        ("edgeconv.data.load", "from edgeconv import evaluate", "edgeconv.evaluate is not for it"),
         ("edgeconv.data.load", "import onnxruntime", "onnxruntime is not for it"),
         ("edgeconv.data.load", "def f():\n    import tensorflow", "tensorflow is not for it"),
         ("edgeconv.folder", "from edgeconv.runtime import Classifier", "edgeconv.runtime is not for it"),

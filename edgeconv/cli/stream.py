@@ -41,6 +41,7 @@ def stream(
     from edgeconv.runtime import Classifier, StreamClassifier
     from edgeconv.runtime.sinks import open_sink
 
+    _quieten_onnx_runtime()
     classifier = Classifier.load(model, device, threads=threads)
     spec = classifier.spec
     chosen = f" (asked for: {device})" if device != classifier.device else ""
@@ -62,6 +63,13 @@ def stream(
                 f"{count(windows, 'window')} of {count(len(recordings), 'recording')} in {seconds:.2f} s: "
                 f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
             )
+
+
+def _quieten_onnx_runtime() -> None:
+    """Leave it to the error line to say why a device does not start; ONNX Runtime would add several of its own."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
 
 
 def classify(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from edgeconv.folder import file_sha256
 from edgeconv.runtime.errors import CheckError, InputError, UsageError
 
 from .cache import cache_folder
@@ -44,7 +45,7 @@ def fetch(
     if path.is_dir():
         raise UsageError(f"{path} is a folder; the path of the file to write is expected")
     try:
-        if path.exists() and _file_sha256(path) == expected:
+        if path.exists() and file_sha256(path) == expected:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -71,11 +72,6 @@ def _default_target(url: str) -> Path:
         return cache_folder() / "downloads" / name
     except RuntimeError as error:
         raise UsageError(f"there is no cache folder ({error}); say where to write the file") from None
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _opener() -> OpenerDirector:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeconv.folder import file_sha256
 from edgeconv.runtime.errors import InputError, MissingFileError
 from edgeconv.runtime.spec import Channel
 
@@ -106,8 +107,7 @@ def _find_folder(path: Path) -> Path:
 
 def _file_sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from None
 

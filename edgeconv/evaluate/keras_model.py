@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +62,15 @@ def held_back_stderr() -> Iterator[None]:
             os.close(saved)
 
 
+def saved_with(path: Path) -> str:
+    """Return, for a message, the version of Keras that wrote a `.keras` file: an older one often cannot load it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f", saved with Keras {json.loads(archive.read('metadata.json'))['keras_version']}"
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return ""
+
+
 class KerasModel:
     """A `.keras` file as something that predicts."""
 
@@ -80,7 +91,10 @@ class KerasModel:
             return cls(keras.models.load_model(path, compile=False, safe_mode=True))
         except Exception as error:  # Keras raises many kinds for a damaged or foreign file
             reason = " ".join(str(error).split())[:200]
-            raise ArtefactError(f"{path} is not a Keras model that can be loaded ({reason}); train it again") from None
+            raise ArtefactError(
+                f"{path} is not a Keras model that Keras {keras.__version__} can load{saved_with(path)} ({reason}); "
+                "train it again"
+            ) from None
 
     def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities of each window.

@@ -6,6 +6,8 @@ be loaded, so the provider is read back from the session that was made.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +67,7 @@ def create_session(model: bytes, device: Device, threads: int, spin: bool) -> tu
                 f"device {wanted} is not available: this onnxruntime {onnxruntime.__version__} is built for "
                 f"{', '.join(onnxruntime.get_available_providers())} only; {INSTALL_CUDA}"
             )
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip installed them
+        missing = _preload_cuda_libraries(onnxruntime)
         # TF32 keeps 10 bits of the mantissa; answers stay in float32 unless somebody asks otherwise.
         cuda_options = {"device_id": str(wanted.index), "use_tf32": "0"}
         try:
@@ -79,7 +80,7 @@ def create_session(model: bytes, device: Device, threads: int, spin: bool) -> tu
         if session.get_providers()[0] != CUDA:
             raise DeviceError(
                 f"device {wanted} is not available: ONNX Runtime dropped {CUDA} and would have run on "
-                f"{session.get_providers()[0]} (a missing CUDA or cuDNN library, or no GPU); {INSTALL_CUDA}"
+                f"{session.get_providers()[0]} ({missing or 'no GPU, or a driver that is too old'}); {INSTALL_CUDA}"
             )
         session.disable_fallback()  # otherwise a failing run quietly starts again on the CPU
         return session
@@ -92,6 +93,16 @@ def create_session(model: bytes, device: Device, threads: int, spin: bool) -> tu
     except DeviceError:
         chosen = Device("cpu")
         return session_on(chosen), chosen
+
+
+def _preload_cuda_libraries(onnxruntime: Any) -> str:
+    """Load CUDA and cuDNN from where pip installed them; return, in words, the first that cannot be loaded."""
+    if not hasattr(onnxruntime, "preload_dlls"):  # onnxruntime before 1.21
+        return ""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # it prints what it misses where results go
+        onnxruntime.preload_dlls()
+    return next((line.strip() for line in said.getvalue().splitlines() if line.startswith("Failed to load")), "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -56,7 +56,7 @@ def test_a_converter_that_crashes_is_an_error_and_not_the_end(trained, monkeypat
 def test_a_converter_that_fails_says_why(tmp_path):
     broken = tmp_path / "model.keras"
     broken.write_bytes(b"no model")
-    with pytest.raises(ConversionError, match=r"failed \(exit code 1\): .*model.keras is not a Keras model"):
+    with pytest.raises(ConversionError, match=r"failed \(exit code 1\): .*model.keras is not a Keras model that Keras"):
         to_tflite(broken, tmp_path / "out.tflite", np.zeros((1, 128, 9), np.float32))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.keras"], "calibration windows do not stay behind"
 

@@ -30,7 +30,7 @@ def test_other_names_are_refused_with_the_choice(text):
 class MachineWithCuda:
     """Replaces what ONNX Runtime knows of the machine; sessions still run on the CPU and report `reported`."""
 
-    def __init__(self, monkeypatch, reported, failure=None):
+    def __init__(self, monkeypatch, reported, failure=None, missing=""):
         self.asked_for = []
         self.fallback_disabled = False
         real = onnxruntime.InferenceSession
@@ -56,7 +56,7 @@ class MachineWithCuda:
 
         monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
-        monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+        monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(missing), raising=False)
 
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this ONNX Runtime is built for CUDA")
@@ -87,6 +87,15 @@ def test_a_session_that_quietly_dropped_cuda_counts_as_not_there(monkeypatch, mo
     with pytest.raises(DeviceError, match="ONNX Runtime dropped CUDAExecutionProvider and would have run on CPU"):
         Classifier.load(models / "tiny.onnx", "cuda")
     assert Classifier.load(models / "tiny.onnx", "auto").device == "cpu"
+
+
+def test_a_missing_library_is_named_in_the_error_and_not_on_stdout(monkeypatch, models, capsys):
+    MachineWithCuda(
+        monkeypatch, reported=[CPU], missing="Microsoft Visual C++\nFailed to load libcudnn.so.9: not found"
+    )
+    with pytest.raises(DeviceError, match=r"\(Failed to load libcudnn.so.9: not found\)"):
+        Classifier.load(models / "tiny.onnx", "cuda")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_cuda_that_cannot_start_is_named_with_its_reason(monkeypatch, models):
