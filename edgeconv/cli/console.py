@@ -89,6 +89,8 @@ def load_data_of(folder: Path, path: Path | None) -> Dataset:
     from edgeconv.data.cache import entries, read_entry
     from edgeconv.runtime.errors import MissingFileError
 
+    if path is not None and not (folder / files.TRAINING).exists():
+        return load_data(path)  # a certificate can be checked without the record of the training
     data = files.read_json(folder / files.TRAINING, "`edgeconv train`").get("data", {})
     if path is None and not data.get("synthetic"):
         for entry in entries():

@@ -25,7 +25,7 @@ def list_() -> None:
     rows = [
         [
             entry.name,
-            entry.source,
+            entry.source.partition(" (sha256 ")[0],
             entry.source_sha256[:12],
             entry.content_sha256[:12],
             f"{entry.size_bytes / 2**20:.0f}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import DataOption, load_data, note, progress, table
+from .interrupt import Interrupt
 from .stream import classify
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ def demo(
     ),
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 4,
 ) -> None:
-    """Train, export, verify and stream one recording: the whole line, in two minutes.
+    """Train, export, verify and stream one recording: the whole line, in under a minute.
 
     Example: edgeconv demo --out edgeconv-demo
     """
     from edgeconv.evaluate.certificate import verify
     from edgeconv.export.pipeline import export
     from edgeconv.train.fit import TrainConfig
-    from edgeconv.train.protocol import train
+    from edgeconv.train.protocol import Progress, train
 
     dataset = load_data(data)
     model = out / "model"
@@ -39,16 +40,15 @@ def demo(
     def finished(step: str) -> None:
         times[step] = time.perf_counter() - began - sum(times.values())
 
-    with progress(epochs) as show:
-        show("train: one repeat of network seed", 0)
+    with progress(epochs) as show, Interrupt(until="this epoch") as interrupt:
+
+        def report(step: Progress) -> None:
+            show("train: one repeat of network seed", step.epoch)
+            interrupt.check()
+
+        report(Progress(repeat=1, epoch=0))
         config = TrainConfig(repeats=1, epochs=epochs)
-        training = train(
-            dataset,
-            config,
-            model,
-            overwrite=True,
-            on_progress=lambda step: show("train: one repeat of network seed", step.epoch),
-        )
+        training = train(dataset, config, model, overwrite=True, on_progress=report)
     finished("train")
     with progress() as show:
         certificate = export(model, dataset, on_progress=lambda what: show(f"export: {what}", 0))

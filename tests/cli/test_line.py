@@ -37,6 +37,22 @@ def test_verify_finds_the_data_in_the_cache_and_says_that_the_limits_are_kept(ru
     assert [row.split()[:2] for row in rows] == [[name, f"{100 * e['accuracy']:.2f}"] for name, e in entries.items()]
 
 
+def test_verify_needs_no_record_of_the_training_where_the_data_are_given(run, real_model, uci_har_zip):
+    (real_model / files.TRAINING).unlink()
+    outcome = run("verify", real_model, "--data", uci_har_zip)
+    assert outcome.code == 0, outcome.err
+
+
+def test_verify_on_other_data_says_so(run, real_model):
+    training = json.loads((real_model / files.TRAINING).read_text())
+    training["data"]["synthetic"] = True  # as if it had been trained on the generated set
+    (real_model / files.TRAINING).write_text(json.dumps(training))
+    outcome = run("verify", real_model)
+    assert "these are other data than" in outcome.notes[1]
+    assert any("not the windows of the certificate" in note for note in outcome.notes)
+    assert "1145 test windows of synthetic HAR-like data" in outcome.out
+
+
 def test_verify_of_a_damaged_artefact_is_exit_code_6(run, real_model):
     content = bytearray((real_model / files.TFLITE).read_bytes())
     content[-1000] ^= 4
