@@ -9,14 +9,16 @@ import numpy as np
 from edgeconv.runtime.spec import ModelSpec
 
 
-def model_card(spec: ModelSpec, training: dict[str, Any], certificate: dict[str, Any]) -> str:
+def model_card(
+    spec: ModelSpec, training: dict[str, Any], certificate: dict[str, Any], calibration: dict[str, Any] | None
+) -> str:
     """Return the model card as Markdown, from what the folder's JSON files say and nothing else."""
     sections = [
         _title(spec, training),
         _signal(spec),
         _protocol(training),
         _results(training, spec),
-        _artefacts(certificate),
+        _artefacts(certificate, calibration),
         _terms(training),
     ]
     return "\n\n".join(sections) + "\n"
@@ -62,8 +64,8 @@ def _protocol(training: dict[str, Any]) -> str:
         f"{test['windows']} test windows of {len(test['subjects'])} subjects ({_words(test['subjects'])}); {split}. "
         f"{len(seeds)} fits with seeds {seeds[0]} to {seeds[-1]}, {config['epochs']} epochs each, batches of "
         f"{config['batch_size']}, Adam, categorical cross-entropy, "
-        f"{'standardised input' if config['standardise'] else 'no normalisation'}. The test windows chose nothing but "
-        "which repeat is shown: the lower-median one, so that the model is typical and not the best of its kind. "
+        f"{'standardised input' if config['standardise'] else 'no normalisation'}. The test windows "
+        "choose only which of these fits is shown: the lower-median one, typical and not the best of its kind. "
         f"Read from {data['source']}; content hash `{data['content_hash']}`. {versions}."
     )
 
@@ -97,7 +99,7 @@ def _results(training: dict[str, Any], spec: ModelSpec) -> str:
     )
 
 
-def _artefacts(certificate: dict[str, Any]) -> str:
+def _artefacts(certificate: dict[str, Any], calibration: dict[str, Any] | None) -> str:
     rows = [
         [
             f"`{name}`",
@@ -116,6 +118,20 @@ def _artefacts(certificate: dict[str, Any]) -> str:
         f"{data['windows']} test windows of {data['name']} before it was put in place; `edgeconv verify` repeats "
         "it.\n\n"
         + table(["file", "KiB", "accuracy %", "largest abs. Δp", "99.9th percentile", "same top class %"], rows)
+        + ("" if calibration is None else "\n\n" + _calibration(calibration))
+    )
+
+
+def _calibration(calibration: dict[str, Any]) -> str:
+    failed = len(calibration["tried_before"])
+    chosen = (
+        f"It is draw {failed + 1} of a fixed order, the first that kept the limits on the test windows"
+        if failed
+        else "It was the first draw tried and kept the limits"
+    )
+    return (
+        f"The int8 ranges were measured on {len(calibration['rows'])} windows of the training subjects "
+        f"(`{calibration['method']}`, seed {calibration['seed']}; `calibration.json` has the row numbers). {chosen}."
     )
 
 

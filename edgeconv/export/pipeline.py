@@ -73,13 +73,16 @@ def export(
             violations = seen.violations(ARTEFACTS[name])
             if violations:
                 refused.append(f"{name} was not put in place: {'; '.join(violations)}")
+                for gone in (name, *((files.CALIBRATION,) if name == files.INT8_TFLITE else ())):
+                    (aside / gone).unlink(missing_ok=True)
             else:
                 comparisons[name] = seen
         if comparisons:
             certificate = certified(comparisons, folder, aside, dataset, now())
             keep_earlier_entries(certificate, folder)
             files.write_json(aside / files.CERTIFICATE, certificate)
-            files.write_text(aside / files.CARD, model_card(spec, training, certificate))
+            card = model_card(spec, training, certificate, calibration_of(certificate, aside, folder))
+            files.write_text(aside / files.CARD, card)
             place(aside, folder, certificate)
     if refused:
         raise CheckError("; ".join(refused))
@@ -158,18 +161,24 @@ def keep_earlier_entries(certificate: dict[str, Any], folder: Path) -> None:
         return  # no certificate, or none that says anything: nothing to take over
 
 
+def calibration_of(certificate: dict[str, Any], aside: Path, folder: Path) -> dict[str, Any] | None:
+    """Return the record of the int8 file's calibration, written now or earlier; None without an int8 file."""
+    if files.INT8_TFLITE not in certificate["artefacts"]:
+        return None
+    written_now = (aside / files.CALIBRATION).exists()
+    return files.read_json((aside if written_now else folder) / files.CALIBRATION, "`edgeconv export`")
+
+
 def place(aside: Path, folder: Path, certificate: dict[str, Any]) -> None:
     """Move the verified files into the folder, the certificate last.
 
     The old certificate goes first: between the two moments the folder has none, rather than a wrong one.
     """
     (folder / files.CERTIFICATE).unlink(missing_ok=True)
-    for name in files.EXPORTED:
-        goes_with = files.INT8_TFLITE if name == files.CALIBRATION else name
-        if name == files.CERTIFICATE:
-            continue
-        if (aside / name).exists() and (goes_with in certificate["artefacts"] or name == files.CARD):
+    for name in (*ARTEFACTS, files.CALIBRATION, files.CARD):
+        certified_as = files.INT8_TFLITE if name == files.CALIBRATION else name
+        if (aside / name).exists():
             (aside / name).replace(folder / name)
-        elif goes_with not in certificate["artefacts"]:
+        elif certified_as not in certificate["artefacts"]:
             (folder / name).unlink(missing_ok=True)
     (aside / files.CERTIFICATE).replace(folder / files.CERTIFICATE)

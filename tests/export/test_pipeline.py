@@ -9,6 +9,7 @@ from onnx import numpy_helper
 from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.certificate import verify
+from edgeconv.evaluate.compare import Limits
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.export import pipeline
 from edgeconv.export.calibration import ATTEMPTS, Calibration
@@ -81,6 +82,7 @@ def test_the_model_card_is_made_of_the_folder_s_own_figures(exported_once):
     assert training["data"]["licence"] in card
     for entry in certificate_of(exported_once)["artefacts"].values():
         assert f"{100 * entry['accuracy']:.2f}" in card
+    assert "measured on 256 windows of the training subjects (`random`, seed 0" in card
     for label in pipeline.ModelSpec.load(exported_once / files.SPEC).labels:
         assert label in card
 
@@ -93,6 +95,23 @@ def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, da
     assert not (trained / files.ONNX).exists()
     assert list(certificate_of(trained)["artefacts"]) == [files.TFLITE]
     assert verify(trained, dataset).problems == ()
+
+
+@pytest.mark.parametrize("format_", ["onnx", "int8"])
+def test_a_refused_file_leaves_the_earlier_certified_one_as_it_was(exported, dataset, monkeypatch, format_):
+    name = pipeline.FORMATS[format_]
+    before = contents(exported)
+    never = {**pipeline.ARTEFACTS, name: Limits(top1_agreement=1.1)}
+    monkeypatch.setattr(pipeline, "ARTEFACTS", never)
+    monkeypatch.setattr(pipeline, "to_onnx", lambda *args, real=pipeline.to_onnx: real(*args[:2], 14))
+    with pytest.raises(CheckError, match=f"{name} was not put in place: the top class agrees on"):
+        export(exported, dataset, formats=["tflite", format_])
+    after = contents(exported)
+    assert after[name] == before[name]
+    assert after[files.CALIBRATION] == before[files.CALIBRATION]
+    assert list(certificate_of(exported)["artefacts"]) == ALL
+    monkeypatch.undo()
+    assert verify(exported, dataset).problems == ()
 
 
 def test_when_every_file_is_out_of_limits_the_folder_stays_as_it_was(exported, dataset, monkeypatch):
