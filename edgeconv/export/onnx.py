@@ -11,6 +11,9 @@ from edgeconv.evaluate.keras_model import held_back_stderr, import_keras
 from edgeconv.runtime.errors import ConversionError, DependencyError, UsageError
 from edgeconv.runtime.spec import METADATA_KEY, ModelSpec
 
+from .graph.read import read_net
+from .graph.write import write_windowed
+
 INPUT, OUTPUT, BATCH = "windows", "probabilities", "batch"
 OPSETS = range(13, 19)
 """Opsets that the converter writes and that are tested here."""
@@ -18,11 +21,25 @@ DEFAULT_OPSET = 17
 
 
 def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
-    """Convert a Keras model and return the bytes of the ONNX file.
+    """Convert a Keras model and return the bytes of the ONNX file, in canonical form where it has one.
 
     Its input `windows` is float32 [batch, window, channels] in the spec's units, its output `probabilities` float32
-    [batch, classes]. Raises UsageError for an opset that the converter cannot write, ConversionError where the model
-    cannot be converted.
+    [batch, classes]. Two conversions of one model give the same bytes if it has a canonical form; a network that has
+    none (a recurrent one, say) stays as the converter left it. Raises UsageError for an opset that the converter cannot
+    write, ConversionError where the model cannot be converted.
+    """
+    converted = convert(model, spec, opset)
+    try:
+        net = read_net(converted)
+    except ConversionError:
+        return converted
+    return write_windowed(net, spec, opset=opset)
+
+
+def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
+    """Convert a Keras model with tf2onnx and return the bytes of the ONNX file as the converter lays it out.
+
+    Ends, metadata and errors are those of `to_onnx`.
     """
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} cannot be written; choose {OPSETS.start} to {OPSETS.stop - 1}")

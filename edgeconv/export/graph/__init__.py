@@ -1,0 +1,1 @@
+"""Graph passes: from whatever a converter leaves to one clean form, and from that to the forms that run."""
