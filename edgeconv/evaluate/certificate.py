@@ -95,7 +95,7 @@ def certified(
             }
             for name, seen in comparisons.items()
         },
-        "versions": files.versions("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy"),
+        "versions": files.versions("tensorflow", "keras", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy"),
     }
 
 

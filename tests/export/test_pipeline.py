@@ -51,7 +51,7 @@ def test_the_certificate_says_what_was_compared_with_what_on_which_data(exported
     for name in (files.ONNX, files.TFLITE):
         assert certificate["artefacts"][name]["max_abs_diff"] <= 1e-5
         assert certificate["artefacts"][name]["top1_agreement"] == 1.0
-    assert {"edgeconv", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy"} == set(
+    assert {"edgeconv", "tensorflow", "keras", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy"} == set(
         certificate["versions"]
     )
 

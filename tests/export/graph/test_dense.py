@@ -66,7 +66,7 @@ def test_what_the_hop_s_divisor_leaves_becomes_stride_and_dilation():
 def test_a_layer_that_pads_is_refused_by_name(padding):
     time = Net(10, 1, (step(padding),)).shapes()[1]
     net = Net(10, 1, (step(padding), step(conv(2, time[0], time[1]), 1)))
-    with pytest.raises(ConversionError, match="layer 1 pads: .*train with padding 'valid'"):
+    with pytest.raises(ConversionError, match=r"layer 1 pads: .*train with padding 'valid'"):
         to_dense(net, 5)
 
 
