@@ -20,13 +20,14 @@ KERAS = "model.keras"
 SPEC = "spec.json"
 TRAINING = "training.json"
 ONNX = "model.onnx"
+DENSE = "dense.onnx"
 TFLITE = "model.tflite"
 INT8_TFLITE = "model.int8.tflite"
 CALIBRATION = "calibration.json"
 CERTIFICATE = "certificate.json"
 CARD = "README.md"
 
-EXPORTED = (ONNX, TFLITE, INT8_TFLITE, CALIBRATION, CERTIFICATE, CARD)
+EXPORTED = (ONNX, DENSE, TFLITE, INT8_TFLITE, CALIBRATION, CERTIFICATE, CARD)
 """Files derived from `model.keras`: they go when another network takes its place."""
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edgeconv.export.graph.dense import to_dense
+from edgeconv.export.graph.read import read_net
+from edgeconv.export.graph.write import write_dense
 from edgeconv.export.onnx import write_spec
 from edgeconv.runtime import Channel, ModelSpec, Triad
 
@@ -57,6 +60,8 @@ def main() -> None:
         "fixed_batch": make(batch=1),
         "no_spec": make(),
     }
+    net = read_net(make().SerializeToString())
+    (FOLDER / "dense.onnx").write_bytes(write_dense(to_dense(net, SPEC.hop), 3, SPEC))
     for name, model in variants.items():
         if name != "no_spec":
             write_spec(model, SPEC)

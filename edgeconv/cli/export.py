@@ -15,8 +15,11 @@ def export(
     data: DataOption = None,
     opset: Annotated[int, typer.Option(help="ONNX opset to write, 13 to 18.")] = 17,
     formats: Annotated[
-        str, typer.Option("--format", help="Formats, separated by commas: onnx, tflite, int8.")
-    ] = "onnx,tflite,int8",
+        str | None,
+        typer.Option(
+            "--format", help="Formats, separated by commas: onnx, dense, tflite, int8; by default all.", metavar="LIST"
+        ),
+    ] = None,
 ) -> None:
     """Export to ONNX and TFLite, each compared with Keras on all test windows before it is put in place.
 
@@ -32,7 +35,7 @@ def export(
             model,
             dataset,
             opset=opset,
-            formats=[name.strip() for name in formats.split(",")],
+            formats=None if formats is None else [name.strip() for name in formats.split(",")],
             on_progress=lambda what: show(f"export: {what}", 0),
         )
     typer.echo(certificate_table(certificate))

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeconv import folder as files
-from edgeconv.data.dataset import Dataset
+from edgeconv.data.dataset import Dataset, Split
+from edgeconv.data.stitch import stitch
 from edgeconv.runtime.classifier import Classifier
 from edgeconv.runtime.errors import ArtefactError, CheckError, InputError
+from edgeconv.runtime.score import Scorer
 from edgeconv.runtime.spec import ModelSpec
 
 from .compare import FLOAT_LIMITS, INT8_LIMITS, Comparison, Limits, compare
@@ -23,6 +25,7 @@ from .tflite import TfliteModel
 SCHEMA = "edgeconv.certificate/1"
 ARTEFACTS: Mapping[str, Limits] = {
     files.ONNX: FLOAT_LIMITS,
+    files.DENSE: FLOAT_LIMITS,
     files.TFLITE: FLOAT_LIMITS,
     files.INT8_TFLITE: INT8_LIMITS,
 }
@@ -43,10 +46,24 @@ def load_artefact(path: Path, spec: ModelSpec) -> Predictor:
     """Load an exported file by the runtime that will run it; raises ArtefactError where it disagrees with the spec."""
     if path.suffix == ".tflite":
         return TfliteModel.load(path, spec)
-    classifier = Classifier.load(path)
-    if classifier.spec != spec:
+    model = _OverRecordings(Scorer.load(path)) if path.name == files.DENSE else Classifier.load(path)
+    if model.spec != spec:
         raise ArtefactError(f"{path}: the spec inside differs from {files.SPEC} beside it; export the model again")
-    return classifier
+    return model
+
+
+class _OverRecordings:
+    """A dense model as something that predicts windows: consecutive ones that overlap are one recording to it."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self.spec = scorer.spec
+
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Stitch the windows into recordings as long as they agree, and return the answers, one for each window."""
+        unknown = np.zeros(len(windows), np.int64)
+        stitched = stitch(Split(windows, unknown, unknown), "", self.spec.hop)
+        return np.concatenate([self._scorer.score(recording.samples) for recording in stitched])
 
 
 def require_same_contract(spec: ModelSpec, dataset: Dataset) -> None:

@@ -11,8 +11,9 @@ from edgeconv.evaluate.keras_model import held_back_stderr, import_keras
 from edgeconv.runtime.errors import ConversionError, DependencyError, UsageError
 from edgeconv.runtime.spec import METADATA_KEY, ModelSpec
 
+from .graph.dense import to_dense
 from .graph.read import read_net
-from .graph.write import write_windowed
+from .graph.write import write_dense, write_windowed
 
 INPUT, OUTPUT, BATCH = "windows", "probabilities", "batch"
 OPSETS = range(13, 19)
@@ -34,6 +35,17 @@ def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
     except ConversionError:
         return converted
     return write_windowed(net, spec, opset=opset)
+
+
+def to_dense_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
+    """Convert a Keras model and return the bytes of its dense form at the spec's hop.
+
+    Its input `samples` is float32 [time, channels] in the spec's units, its output `probabilities` float32
+    [predictions, classes], one row per hop. Raises what `to_onnx` raises, and ConversionError that names the layer
+    where a dense form cannot be exact.
+    """
+    net = read_net(convert(model, spec, opset))
+    return write_dense(to_dense(net, spec.hop), net.classes, spec, opset=opset)
 
 
 def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:

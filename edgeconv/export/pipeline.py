@@ -16,16 +16,16 @@ from edgeconv.evaluate.certificate import ARTEFACTS, certified, load_artefact, r
 from edgeconv.evaluate.compare import Comparison, compare
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.tflite import normalise
-from edgeconv.runtime.errors import CheckError, EdgeconvError, UsageError
+from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError
 from edgeconv.runtime.spec import ModelSpec
 from edgeconv.train.protocol import now
 
 from .calibration import ATTEMPTS, Calibration
 from .card import model_card
-from .onnx import DEFAULT_OPSET, to_onnx
+from .onnx import DEFAULT_OPSET, to_dense_onnx, to_onnx
 from .tflite import to_tflite
 
-FORMATS = {"onnx": files.ONNX, "tflite": files.TFLITE, "int8": files.INT8_TFLITE}
+FORMATS = {"onnx": files.ONNX, "dense": files.DENSE, "tflite": files.TFLITE, "int8": files.INT8_TFLITE}
 """Names of the formats and the file that each writes."""
 
 
@@ -34,18 +34,20 @@ def export(
     dataset: Dataset,
     *,
     opset: int = DEFAULT_OPSET,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str] | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Export the formats of a trained model folder and return its certificate.
+    """Export a trained model folder in all formats, or those given, and return its certificate.
 
     Every file is written aside and compared with the Keras model on all test windows. Those within their limits are put
     in place together with the certificate. A file exported before stays if it was certified for the same model and
-    data, and is removed otherwise, so that the folder never contradicts itself. Calls `on_progress` with what is done.
+    data, and is removed otherwise, so that the folder never contradicts itself. Calls `on_progress` with what is done;
+    where no formats are given and a network has no dense form, that is said there, too.
     Raises CheckError, after placing the others, where a file is out of its limits; the message says by how much.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown or not formats:
+    wanted = tuple(FORMATS) if formats is None else formats
+    unknown = [name for name in wanted if name not in FORMATS]
+    if unknown or not wanted:
         raise UsageError(f"format {', '.join(unknown) or '(none)'} is not known; choose from {', '.join(FORMATS)}")
     spec = ModelSpec.load(folder / files.SPEC)
     training = files.read_json(folder / files.TRAINING, "`edgeconv train`")
@@ -58,18 +60,26 @@ def export(
     with files.staging(folder) as aside:
         check = Check(spec, dataset, reference)
         for format_ in FORMATS:
-            if format_ not in formats:
+            if format_ not in wanted:
                 continue
             name = FORMATS[format_]
             on_progress(name)
             if format_ == "onnx":
                 (aside / name).write_bytes(to_onnx(model.model, spec, opset))
-                seen = check(aside / name)
+            elif format_ == "dense":
+                try:
+                    (aside / name).write_bytes(to_dense_onnx(model.model, spec, opset))
+                except ConversionError as error:
+                    if formats is not None:
+                        raise
+                    on_progress(f"no {name}: {error}")
+                    continue
             elif format_ == "tflite":
                 to_tflite(folder / files.KERAS, aside / name)
-                seen = check(aside / name)
-            else:
+            if format_ == "int8":
                 seen = export_int8(folder, aside, dataset, spec, check, on_progress)
+            else:
+                seen = check(aside / name)
             violations = seen.violations(ARTEFACTS[name])
             if violations:
                 refused.append(f"{name} was not put in place: {'; '.join(violations)}")

@@ -24,6 +24,7 @@ from .errors import (
     MissingFileError,
     UsageError,
 )
+from .score import Scorer
 from .spec import Channel, ModelSpec, Triad
 from .stream import Prediction, StreamClassifier
 from .windows import SlidingWindow
@@ -41,6 +42,7 @@ __all__ = [
     "MissingFileError",
     "ModelSpec",
     "Prediction",
+    "Scorer",
     "SlidingWindow",
     "StreamClassifier",
     "Triad",

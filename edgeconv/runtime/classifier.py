@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .devices import Device, create_session
-from .errors import ArtefactError, DeviceError, InputError, MissingFileError, UsageError
-from .spec import METADATA_KEY, ModelSpec
+from .errors import InputError
+from .model_file import Shapes, open_model
+from .spec import ModelSpec
 from .windows import as_float32, require_finite
 
 MODEL_FILE = "model.onnx"
@@ -38,33 +38,11 @@ class Classifier:
         threads: processor threads within one run; spin: let them wait busily (faster, at the cost of neighbours)
         Raises MissingFileError, ArtefactError (damaged, or not an edgeconv model), DeviceError, UsageError.
         """
-        if threads < 1:
-            raise UsageError(f"threads is {threads}; give a whole number from 1")
-        wanted = Device.parse(device)
         file = Path(path)
         if file.is_dir():
             file = file / MODEL_FILE
-        try:
-            # From bytes, so that a file cannot make ONNX Runtime read other files as external data.
-            model = file.read_bytes()
-        except FileNotFoundError:
-            raise MissingFileError(
-                f"{file} is not there; give an exported model: `edgeconv export MODEL_DIR` writes it"
-            ) from None
-        except OSError as error:
-            raise MissingFileError(f"{file} cannot be read ({error.strerror}); give an ONNX file") from None
-        try:
-            session, used = create_session(model, wanted, threads, spin)
-        except DeviceError:
-            raise
-        except Exception as error:  # ONNX Runtime's own errors have no common base
-            reason = " ".join(str(error).split())[:200]
-            raise ArtefactError(
-                f"{file} is not a model that ONNX Runtime can load ({len(model)} bytes: {reason}); export it again"
-            ) from None
-        spec = read_spec(session, file)
-        check_shapes(session, spec, file)
-        return cls(session, spec, str(used))
+        session, spec, used = open_model(file, device, threads, spin, _shapes)
+        return cls(session, spec, used)
 
     def predict(self, windows: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of each window.
@@ -90,41 +68,8 @@ class Classifier:
         return probabilities
 
 
-def read_spec(session: Any, file: Path) -> ModelSpec:
-    """Return the spec that the ONNX file carries; raises ArtefactError where it has none or a broken one."""
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise ArtefactError(
-            f"{file} has no {METADATA_KEY!r} in its metadata, so its units, channels and labels are not known; "
-            "export it with `edgeconv export`"
-        )
-    return ModelSpec.from_json(text, str(file))
-
-
-def check_shapes(session: Any, spec: ModelSpec, file: Path) -> None:
-    """Raise ArtefactError where the graph's input and output are not those that the spec promises."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    seen = [f"{value.name} {value.type} {value.shape}" for value in (*inputs, *outputs)]
-    shapes_agree = (
-        len(inputs) == len(outputs) == 1
-        and inputs[0].type == outputs[0].type == "tensor(float)"
-        and _matches(inputs[0].shape, (None, spec.window, len(spec.channels)))
-        and _matches(outputs[0].shape, (None, len(spec.labels)))
-    )
-    if not shapes_agree:
-        raise ArtefactError(
-            f"{file} disagrees with its spec: the graph has {', '.join(seen)}; the spec says windows "
-            f"[batch, {spec.window}, {len(spec.channels)}] to probabilities [batch, {len(spec.labels)}]; "
-            "export it again"
-        )
-
-
-def _matches(shape: list[Any], expected: tuple[int | None, ...]) -> bool:
-    """Whether a graph's shape is the expected one, with a free batch dimension where that is None."""
-    return len(shape) == len(expected) and all(
-        not isinstance(size, int) if wanted is None else size == wanted
-        for size, wanted in zip(shape, expected, strict=True)
-    )
+def _shapes(spec: ModelSpec) -> Shapes:
+    return ("windows", ("batch", spec.window, len(spec.channels))), ("probabilities", ("batch", len(spec.labels)))
 
 
 def _shape_error(shape: tuple[int, ...], expected: tuple[int, int]) -> InputError:

@@ -10,13 +10,14 @@ from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.certificate import verify
 from edgeconv.evaluate.compare import Limits
+from edgeconv.evaluate.keras_model import import_keras
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.export import pipeline
 from edgeconv.export.calibration import ATTEMPTS, Calibration
 from edgeconv.export.pipeline import export
 from edgeconv.runtime import CheckError, ConversionError, InputError, UsageError
 
-ALL = [files.ONNX, files.TFLITE, files.INT8_TFLITE]
+ALL = [files.ONNX, files.DENSE, files.TFLITE, files.INT8_TFLITE]
 
 
 def certificate_of(folder):
@@ -48,7 +49,7 @@ def test_the_certificate_says_what_was_compared_with_what_on_which_data(exported
         assert entry["sha256"] == files.file_sha256(exported_once / name)
         assert 0.5 < entry["reference_accuracy"] <= 1
         assert abs(entry["accuracy"] - entry["reference_accuracy"]) <= 0.005 or "int8" not in name
-    for name in (files.ONNX, files.TFLITE):
+    for name in (files.ONNX, files.DENSE, files.TFLITE):
         assert certificate["artefacts"][name]["max_abs_diff"] <= 1e-5
         assert certificate["artefacts"][name]["top1_agreement"] == 1.0
     assert {"edgeconv", "tensorflow", "keras", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy"} == set(
@@ -157,7 +158,7 @@ def test_one_format_anew_keeps_the_others_that_were_certified_for_the_same_model
 def test_what_was_certified_for_another_model_or_is_damaged_does_not_stay(exported, dataset):
     (exported / files.TFLITE).write_bytes(b"damaged")
     certificate = export(exported, dataset, formats=["onnx"])
-    assert list(certificate["artefacts"]) == [files.ONNX, files.INT8_TFLITE]
+    assert list(certificate["artefacts"]) == [files.ONNX, files.DENSE, files.INT8_TFLITE]
     assert not (exported / files.TFLITE).exists()
     spec = (exported / files.SPEC).read_text().replace('"version": "1"', '"version": "2"')
     (exported / files.SPEC).write_text(spec)
@@ -192,7 +193,7 @@ def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dat
 
 @pytest.mark.parametrize("formats", [["coreml"], []])
 def test_unknown_formats_are_refused_with_the_choice(trained, dataset, formats):
-    with pytest.raises(UsageError, match="choose from onnx, tflite, int8"):
+    with pytest.raises(UsageError, match="choose from onnx, dense, tflite, int8"):
         export(trained, dataset, formats=formats)
 
 
@@ -214,3 +215,57 @@ def test_other_data_of_the_same_contract_are_named_in_the_certificate(trained):
     other = synthetic_har(seed=5, train_subjects=2, test_subjects=1)
     certificate = export(trained, other, formats=["onnx"])
     assert certificate["data"]["content_hash"] == other.content_hash()
+
+
+@pytest.fixture
+def padded(trained, dataset):
+    """The trained folder with a network whose convolution pads in the model's place."""
+    keras = import_keras()
+    layers = keras.layers
+    stack = [
+        layers.Conv1D(4, 3, padding="same"),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(6, activation="softmax"),
+    ]
+    keras.Sequential([keras.Input((128, 9)), *stack]).save(trained / files.KERAS)
+    return trained
+
+
+def test_a_network_that_pads_gets_no_dense_file_and_the_layer_is_named(padded, dataset):
+    said = []
+    certificate = export(padded, dataset, formats=None, on_progress=said.append)
+    assert files.DENSE not in certificate["artefacts"]
+    assert not (padded / files.DENSE).exists()
+    assert files.ONNX in certificate["artefacts"]
+    (why,) = [line for line in said if line.startswith("no dense.onnx: ")]
+    assert "conv1d" in why
+    assert "pads" in why
+
+
+def test_a_dense_file_that_is_asked_for_and_cannot_be_is_a_conversion_error(padded, dataset):
+    with pytest.raises(ConversionError, match=r"conv1d.* pads"):
+        export(padded, dataset, formats=["dense"])
+
+
+def test_a_dense_file_that_is_shifted_by_one_sample_is_not_put_in_place(trained, dataset, monkeypatch):
+    real = pipeline.to_dense_onnx
+
+    def shifted(*arguments):
+        proto = onnx.load_from_string(real(*arguments))
+        first = proto.graph.node[0]
+        starts, ends, axes = (f"shift_{name}" for name in ("starts", "ends", "axes"))
+        for name, value in ((starts, 1), (ends, 2**62), (axes, 0)):
+            proto.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+        end = onnx.helper.make_node("Concat", ["late", "last"], ["moved"], axis=0)
+        late = onnx.helper.make_node("Slice", ["samples", starts, ends, axes], ["late"])
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "minus_one"))
+        last = onnx.helper.make_node("Slice", ["samples", "minus_one", ends, axes], ["last"])
+        first.input[0] = "moved"
+        for position, node in enumerate((late, last, end)):
+            proto.graph.node.insert(position, node)
+        return proto.SerializeToString()
+
+    monkeypatch.setattr(pipeline, "to_dense_onnx", shifted)
+    with pytest.raises(CheckError, match=r"dense.onnx was not put in place: largest \|Δp\| is"):
+        export(trained, dataset, formats=["onnx", "dense"])
+    assert not (trained / files.DENSE).exists()

@@ -1,0 +1,74 @@
+"""A whole recording in, one row of probabilities per hop out: the dense form, which computes each convolution once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+from .model_file import Shapes, open_model
+from .spec import ModelSpec
+from .windows import as_float32, require_finite
+
+DENSE_FILE = "dense.onnx"
+CHUNK = 16_384
+"""Samples per run: enough that what neighbouring runs compute twice does not count, and bounded memory."""
+
+
+class Scorer:
+    """A dense model that is loaded and ready; it keeps no state between calls and can be shared."""
+
+    def __init__(self, session: Any, spec: ModelSpec, device: str) -> None:
+        """Wrap a session whose input and output were checked against the spec; use `load`."""
+        self._session = session
+        self._input: str = session.get_inputs()[0].name
+        self._output: str = session.get_outputs()[0].name
+        self.spec = spec
+        """The signal contract; its `hop` is the one that this file answers at."""
+        self.device = device
+        """The device that runs, read back from the session: `cpu` or `cuda:0`."""
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu", *, threads: int = 1, spin: bool = False) -> Scorer:
+        """Load a dense model from its folder or from an ONNX file; arguments and errors as `Classifier.load`."""
+        file = Path(path)
+        if file.is_dir():
+            file = file / DENSE_FILE
+        session, spec, used = open_model(file, device, threads, spin, _shapes)
+        return cls(session, spec, used)
+
+    def score(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Return the probabilities of every window of a recording.
+
+        samples: any real dtype [n, channels], in the spec's units and channel order
+        returns: float32 [predictions, classes]; row i is the window that starts at sample i · hop, and a recording
+            shorter than a window has none
+        Raises InputError for another shape, and for values that are NaN or infinite.
+        """
+        array = as_float32(samples, "samples")
+        window, hop = self.spec.window, self.spec.hop
+        if array.ndim != 2 or array.shape[1] != len(self.spec.channels):
+            raise InputError(f"samples have shape {list(array.shape)}; expected [n, {len(self.spec.channels)}]")
+        require_finite(array, "samples")
+        predictions = max(0, (len(array) - window) // hop + 1)
+        if predictions == 0:
+            return np.empty((0, len(self.spec.labels)), np.float32)
+        at_once = max(1, (CHUNK - window) // hop + 1)
+        starts = range(0, predictions, at_once)
+        ends = (min(start + at_once, predictions) for start in starts)
+        return np.concatenate(
+            [self._run(array[i * hop : (j - 1) * hop + window]) for i, j in zip(starts, ends, strict=True)]
+        )
+
+    def _run(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._session.run(
+            [self._output], {self._input: np.ascontiguousarray(samples)}
+        )[0]
+        return probabilities
+
+
+def _shapes(spec: ModelSpec) -> Shapes:
+    return ("samples", ("time", len(spec.channels))), ("probabilities", ("predictions", len(spec.labels)))
