@@ -13,7 +13,7 @@ import pytest
 from edgeconv import folder as files
 from edgeconv.data import recordings, write_recordings
 from edgeconv.evaluate.certificate import verify
-from edgeconv.runtime import Classifier
+from edgeconv.runtime import Classifier, Scorer
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "har_conv1d"
@@ -55,6 +55,13 @@ def test_the_stream_gives_the_official_test_accuracy_again(streamed, uci_har):
     right = sum(line["label"] == label[line["recording"]] for line in lines)
     certificate = json.loads((MODEL / files.CERTIFICATE).read_text())
     assert right / len(uci_har.test) == certificate["artefacts"][files.ONNX]["accuracy"]
+
+
+def test_the_dense_form_answers_every_row_of_the_data_set(uci_har):
+    scorer = Scorer.load(MODEL)
+    got = np.concatenate([scorer.score(recording.samples) for recording in recordings(uci_har, "test")])
+    # another graph sums in another order: the certificate's limit
+    np.testing.assert_allclose(got, Classifier.load(MODEL).predict(uci_har.test.windows), atol=1e-5, rtol=0)
 
 
 def test_the_committed_certificate_holds_on_the_real_data(uci_har, tmp_path):
