@@ -39,6 +39,8 @@ def export(
             on_progress=lambda what: show(f"export: {what}", 0),
         )
     typer.echo(certificate_table(certificate))
+    for name, reason in certificate["left_out"].items():
+        note(f"no {name}: {reason}")
     note(f"{model} is verified and in place; next: edgeconv stream {model} RECORDING.csv")
 
 

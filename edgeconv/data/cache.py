@@ -147,7 +147,7 @@ def _read(path: Path) -> Dataset | None:
         )
     except Exception:  # damaged files raise OSError, ValueError, KeyError, SyntaxError, …; all mean: parse again
         return None
-    # Hashing costs some 0.03 s; training on a flipped bit would cost trust.
+    # Hashing is a small part of a load; training on a flipped bit would cost trust.
     return dataset if dataset.content_hash() == meta["content_sha256"] else None
 
 

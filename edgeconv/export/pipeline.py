@@ -41,8 +41,8 @@ def export(
 
     Every file is written aside and compared with the Keras model on all test windows. Those within their limits are put
     in place together with the certificate. A file exported before stays if it was certified for the same model and
-    data, and is removed otherwise, so that the folder never contradicts itself. Calls `on_progress` with what is done;
-    where no formats are given and a network has no dense form, that is said there, too.
+    data, and is removed otherwise, so that the folder never contradicts itself. Where no formats are given and a
+    network has no dense form, the certificate's `left_out` says why. Calls `on_progress` with what is done.
     Raises CheckError, after placing the others, where a file is out of its limits; the message says by how much.
     """
     wanted = tuple(FORMATS) if formats is None else formats
@@ -57,6 +57,7 @@ def export(
     reference = model.predict(dataset.test.windows)
     comparisons: dict[str, Comparison] = {}
     refused: list[str] = []
+    left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
         check = Check(spec, dataset, reference)
         for format_ in FORMATS:
@@ -72,7 +73,7 @@ def export(
                 except ConversionError as error:
                     if formats is not None:
                         raise
-                    on_progress(f"no {name}: {error}")
+                    left_out[name] = str(error)
                     continue
             elif format_ == "tflite":
                 to_tflite(folder / files.KERAS, aside / name)
@@ -89,6 +90,7 @@ def export(
                 comparisons[name] = seen
         if comparisons:
             certificate = certified(comparisons, folder, aside, dataset, now())
+            certificate["left_out"] = left_out
             keep_earlier_entries(certificate, folder)
             files.write_json(aside / files.CERTIFICATE, certificate)
             card = model_card(spec, training, certificate, calibration_of(certificate, aside, folder))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .model_file import Shapes, open_model
+from .model_file import OpenModel, Shapes, open_model
 from .spec import ModelSpec
 from .windows import as_float32, require_finite
 
@@ -21,13 +20,11 @@ BATCH = 32
 class Classifier:
     """A model that is loaded and ready; it keeps no state between calls and can be shared."""
 
-    def __init__(self, session: Any, spec: ModelSpec, device: str) -> None:
-        """Wrap a session whose input and output were checked against the spec; use `load`."""
-        self._session = session
-        self._input: str = session.get_inputs()[0].name
-        self._output: str = session.get_outputs()[0].name
-        self.spec = spec
-        self.device = device
+    def __init__(self, model: OpenModel) -> None:
+        """Wrap an open model; use `load`."""
+        self._model = model
+        self.spec = model.spec
+        self.device = model.device
         """The device that runs, read back from the session: `cpu` or `cuda:0`."""
 
     @classmethod
@@ -41,8 +38,7 @@ class Classifier:
         file = Path(path)
         if file.is_dir():
             file = file / MODEL_FILE
-        session, spec, used = open_model(file, device, threads, spin, _shapes)
-        return cls(session, spec, used)
+        return cls(open_model(file, device, threads, spin, _shapes))
 
     def predict(self, windows: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of each window.
@@ -62,10 +58,7 @@ class Classifier:
     def _run(self, windows: NDArray[np.float32], first: int) -> NDArray[np.float32]:
         # Batch by batch, since the windows of a long recording may be views that would fill the memory as copies.
         require_finite(windows, "windows", first)
-        probabilities: NDArray[np.float32] = self._session.run(
-            [self._output], {self._input: np.ascontiguousarray(windows)}
-        )[0]
-        return probabilities
+        return self._model.run(windows)
 
 
 def _shapes(spec: ModelSpec) -> Shapes:

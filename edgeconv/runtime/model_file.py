@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .devices import Device, create_session
 from .errors import ArtefactError, DeviceError, MissingFileError, UsageError
@@ -16,10 +20,24 @@ Shapes = tuple[tuple[str, Shape], tuple[str, Shape]]
 """What a graph's only input and only output are called in messages, and their shapes."""
 
 
-def open_model(
-    file: Path, device: str, threads: int, spin: bool, shapes: Callable[[ModelSpec], Shapes]
-) -> tuple[Any, ModelSpec, str]:
-    """Return the session, the spec that the file carries, and the device that runs, read back from the session.
+@dataclass(frozen=True)
+class OpenModel:
+    """A session whose one input and one output are those that the spec promises."""
+
+    session: Any
+    input_name: str
+    spec: ModelSpec
+    device: str
+    """The device that runs, read back from the session: `cpu` or `cuda:0`."""
+
+    def run(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the output for a float32 input, which need not be contiguous."""
+        answer: NDArray[np.float32] = self.session.run(None, {self.input_name: np.ascontiguousarray(array)})[0]
+        return answer
+
+
+def open_model(file: Path, device: str, threads: int, spin: bool, shapes: Callable[[ModelSpec], Shapes]) -> OpenModel:
+    """Open a file on a device and check it against the spec that it carries.
 
     shapes: what the graph's input and output must be for a spec
     Raises MissingFileError, ArtefactError (damaged, or not an edgeconv model), DeviceError, UsageError.
@@ -47,7 +65,7 @@ def open_model(
         ) from None
     spec = read_spec(session, file)
     check_shapes(session, file, shapes(spec))
-    return session, spec, str(used)
+    return OpenModel(session, session.get_inputs()[0].name, spec, str(used))
 
 
 def read_spec(session: Any, file: Path) -> ModelSpec:

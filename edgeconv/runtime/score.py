@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .model_file import Shapes, open_model
+from .model_file import OpenModel, Shapes, open_model
 from .spec import ModelSpec
 from .windows import as_float32, require_finite
 
@@ -21,14 +20,12 @@ CHUNK = 16_384
 class Scorer:
     """A dense model that is loaded and ready; it keeps no state between calls and can be shared."""
 
-    def __init__(self, session: Any, spec: ModelSpec, device: str) -> None:
-        """Wrap a session whose input and output were checked against the spec; use `load`."""
-        self._session = session
-        self._input: str = session.get_inputs()[0].name
-        self._output: str = session.get_outputs()[0].name
-        self.spec = spec
+    def __init__(self, model: OpenModel) -> None:
+        """Wrap an open model; use `load`."""
+        self._model = model
+        self.spec = model.spec
         """The signal contract; its `hop` is the one that this file answers at."""
-        self.device = device
+        self.device = model.device
         """The device that runs, read back from the session: `cpu` or `cuda:0`."""
 
     @classmethod
@@ -37,8 +34,7 @@ class Scorer:
         file = Path(path)
         if file.is_dir():
             file = file / DENSE_FILE
-        session, spec, used = open_model(file, device, threads, spin, _shapes)
-        return cls(session, spec, used)
+        return cls(open_model(file, device, threads, spin, _shapes))
 
     def score(self, samples: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of every window of a recording.
@@ -60,14 +56,8 @@ class Scorer:
         starts = range(0, predictions, at_once)
         ends = (min(start + at_once, predictions) for start in starts)
         return np.concatenate(
-            [self._run(array[i * hop : (j - 1) * hop + window]) for i, j in zip(starts, ends, strict=True)]
+            [self._model.run(array[i * hop : (j - 1) * hop + window]) for i, j in zip(starts, ends, strict=True)]
         )
-
-    def _run(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._session.run(
-            [self._output], {self._input: np.ascontiguousarray(samples)}
-        )[0]
-        return probabilities
 
 
 def _shapes(spec: ModelSpec) -> Shapes:

@@ -127,7 +127,7 @@ class Net:
         """
         found = [(self.channels, self.window)]
         for step in self.steps:
-            found.append(_shape(step, [found[i] for i in step.inputs]))
+            found.append(shape_of(step, [found[i] for i in step.inputs]))
         return found
 
     @property
@@ -141,7 +141,8 @@ def extent(operation: Conv | Pool) -> int:
     return (operation.kernel - 1) * operation.dilation + 1
 
 
-def _shape(step: Step, inputs: list[tuple[int, int]]) -> tuple[int, int]:
+def shape_of(step: Step, inputs: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return channels and timesteps of a step's value; raises ConversionError where its inputs do not fit."""
     operation = step.operation
     channels, time = inputs[0]
     if isinstance(operation, Conv | Pool):

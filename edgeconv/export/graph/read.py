@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeconv.runtime.errors import ConversionError
 
-from .net import Activation, Combine, Conv, Crop, Net, Operation, Pad, Pool, Scale, Softmax, Step, fold_scales
+from .net import Activation, Combine, Conv, Crop, Net, Operation, Pad, Pool, Scale, Softmax, Step, fold_scales, shape_of
 
 BATCH, CHANNELS, TIME, ONE = "batch", "channels", "time", "one"
 Axis = str | tuple[str, ...]
@@ -64,7 +64,6 @@ def read_net(model: bytes) -> Net:
 class _Reader:
     def __init__(self, window: int, channels: int) -> None:
         self.shapes = [(channels, window)]
-        self.net = Net(window, channels, ())
         self.steps: list[Step] = []
         self.values: dict[Any, _Value] = {}
 
@@ -119,8 +118,7 @@ class _Reader:
     def _add_step(self, operation: Operation, inputs: tuple[int, ...], name: str) -> int:
         step = Step(operation, inputs, name)
         self.steps.append(step)
-        net = Net(self.net.window, self.net.channels, tuple(self.steps))
-        self.shapes = net.shapes()
+        self.shapes.append(shape_of(step, [self.shapes[i] for i in inputs]))
         return len(self.steps)
 
     def _size(self, value: _Value, axis: Axis) -> int:
