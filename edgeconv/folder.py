@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,14 +22,27 @@ SPEC = "spec.json"
 TRAINING = "training.json"
 ONNX = "model.onnx"
 DENSE = "dense.onnx"
+STATEFUL = "stateful.onnx"
 TFLITE = "model.tflite"
 INT8_TFLITE = "model.int8.tflite"
 CALIBRATION = "calibration.json"
 CERTIFICATE = "certificate.json"
 CARD = "README.md"
 
-EXPORTED = (ONNX, DENSE, TFLITE, INT8_TFLITE, CALIBRATION, CERTIFICATE, CARD)
+EXPORTED = (ONNX, DENSE, STATEFUL, TFLITE, INT8_TFLITE, CALIBRATION, CERTIFICATE, CARD)
 """Files derived from `model.keras`: they go when another network takes its place."""
+FOR_OTHER_HOPS = re.compile(r"(dense|stateful)\.hop[1-9][0-9]*(\.onnx)")
+"""Names of forms at another hop than the spec's, such as `dense.hop16.onnx`."""
+
+
+def kind_of(name: str) -> str:
+    """Return the fixed file name that a file is of the kind of: `dense.onnx` for `dense.hop16.onnx`, else its own."""
+    return FOR_OTHER_HOPS.sub(r"\1\2", name) if FOR_OTHER_HOPS.fullmatch(name) else name
+
+
+def exported_files(folder: Path) -> list[str]:
+    """Return the names of the files derived from `model.keras` that are there."""
+    return sorted(path.name for path in folder.iterdir() if kind_of(path.name) in EXPORTED)
 
 
 def file_sha256(path: Path) -> str:

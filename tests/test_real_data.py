@@ -70,7 +70,7 @@ def test_the_committed_certificate_holds_on_the_real_data(uci_har, tmp_path):
     found = verify(folder, uci_har)
     assert found.same_data
     assert found.problems == ()
-    assert set(found.comparisons) == {files.ONNX, files.DENSE, files.TFLITE, files.INT8_TFLITE}
+    assert set(found.comparisons) == {files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE, files.INT8_TFLITE}
 
 
 def test_the_committed_model_was_trained_by_the_protocol():

@@ -5,16 +5,20 @@ be worked out by hand: softmax(flatten(window) · WEIGHTS). The weights differ b
 is cut one sample too early or too late gives another answer.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeconv.export.graph.dense import to_dense
+from edgeconv.export.graph.net import Activation, Conv, Net, Pool, Softmax, Step
 from edgeconv.export.graph.read import read_net
-from edgeconv.export.graph.write import write_dense
+from edgeconv.export.graph.stateful import to_stateful
+from edgeconv.export.graph.write import write_dense, write_stateful, write_windowed
 from edgeconv.export.onnx import write_spec
 from edgeconv.runtime import Channel, ModelSpec, Triad
+from edgeconv.runtime.forms import form_file
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "runtime" / "models"
 SPEC = ModelSpec(
@@ -50,6 +54,22 @@ def make(window: int = 4, classes: int = 3, batch: str | int = "batch") -> Model
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="edgeconv")
 
 
+def write_forms(folder: Path) -> None:
+    """Write a network of window 12 in all its forms, at its hop 4 and at 1, 5 and 15."""
+    rng = np.random.default_rng(0)
+    first = Conv(rng.normal(size=(3, 2, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))
+    last = Conv(rng.normal(size=(3, 3, 5)).astype(np.float32), np.zeros(3, np.float32))
+    layers = [first, Activation("Relu"), Pool("max", 2, 2), last, Softmax()]
+    net = Net(12, 2, tuple(Step(layer, (i,), f"layer {i + 1}") for i, layer in enumerate(layers)))
+    spec = replace(SPEC, name="forms", window=12, hop=4)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(write_windowed(net, spec))
+    for hop in (4, 1, 5, 15):
+        at_hop = replace(spec, hop=hop)
+        (folder / form_file("dense", hop, spec)).write_bytes(write_dense(to_dense(net, hop), 3, at_hop))
+        (folder / form_file("stateful", hop, spec)).write_bytes(write_stateful(to_stateful(net, hop), at_hop))
+
+
 def main() -> None:
     """Write the good model and the broken ones."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -66,6 +86,7 @@ def main() -> None:
         if name != "no_spec":
             write_spec(model, SPEC)
         (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    write_forms(FOLDER / "forms")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def whole_numbers(text: str | None, option: str) -> list[int]:
+    """Return the numbers of a list separated by commas; raises UsageError where one is not whole."""
+    from edgeconv.runtime.errors import UsageError
+
+    try:
+        return [] if text is None else [int(number) for number in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}; give whole numbers separated by commas, such as 16,8,1") from None
+
+
 def load_data(path: Path | None) -> Dataset:
     """Load the data of a command and say which they are."""
     from edgeconv.data import load_data as load

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import DataOption, load_data_of, note, progress, table
+from .console import DataOption, load_data_of, note, progress, table, whole_numbers
 
 
 def export(
@@ -17,8 +17,14 @@ def export(
     formats: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Formats, separated by commas: onnx, dense, tflite, int8; by default all.", metavar="LIST"
+            "--format",
+            help="Formats, separated by commas: onnx, dense, stateful, tflite, int8; by default all.",
+            metavar="LIST",
         ),
+    ] = None,
+    hops: Annotated[
+        str | None,
+        typer.Option(help="Write the dense and stateful forms at these hops, too, such as 16,8,1.", metavar="LIST"),
     ] = None,
 ) -> None:
     """Export to ONNX and TFLite, each compared with Keras on all test windows before it is put in place.
@@ -36,6 +42,7 @@ def export(
             dataset,
             opset=opset,
             formats=None if formats is None else [name.strip() for name in formats.split(",")],
+            hops=whole_numbers(hops, "--hops"),
             on_progress=lambda what: show(f"export: {what}", 0),
         )
     typer.echo(certificate_table(certificate))

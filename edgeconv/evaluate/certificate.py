@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,25 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeconv import folder as files
-from edgeconv.data.dataset import Dataset, Split
-from edgeconv.data.stitch import stitch
+from edgeconv.data.dataset import Dataset
 from edgeconv.runtime.classifier import Classifier
 from edgeconv.runtime.errors import ArtefactError, CheckError, InputError
 from edgeconv.runtime.score import Scorer
 from edgeconv.runtime.spec import ModelSpec
+from edgeconv.runtime.stateful import Stepper
 
 from .compare import FLOAT_LIMITS, INT8_LIMITS, Comparison, Limits, compare
 from .keras_model import KerasModel
+from .over_recordings import OverRecordings
 from .tflite import TfliteModel
 
 SCHEMA = "edgeconv.certificate/1"
 ARTEFACTS: Mapping[str, Limits] = {
     files.ONNX: FLOAT_LIMITS,
     files.DENSE: FLOAT_LIMITS,
+    files.STATEFUL: FLOAT_LIMITS,
     files.TFLITE: FLOAT_LIMITS,
     files.INT8_TFLITE: INT8_LIMITS,
 }
-"""The files that are compared with the Keras model, and what each must reach."""
+"""The kinds of files that are compared with the Keras model, and what each must reach."""
 SAME_MACHINE_NOISE = 2e-3
 """How far an accuracy (fraction 0–1) may lie from the certificate's on the same data, on another machine."""
 
@@ -42,28 +44,37 @@ class Predictor(Protocol):
         ...
 
 
+def limits_of(name: str) -> Limits:
+    """Return what a file must reach, by its name; `dense.hop16.onnx` is of the kind of `dense.onnx`."""
+    return ARTEFACTS[files.kind_of(name)]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return file names in the order in which a certificate lists them, larger hops first."""
+    kinds = list(ARTEFACTS)
+    return sorted(
+        names, key=lambda name: (kinds.index(files.kind_of(name)), name != files.kind_of(name), -_number_in(name))
+    )
+
+
 def load_artefact(path: Path, spec: ModelSpec) -> Predictor:
     """Load an exported file by the runtime that will run it; raises ArtefactError where it disagrees with the spec."""
+    kind = files.kind_of(path.name)
     if path.suffix == ".tflite":
         return TfliteModel.load(path, spec)
-    model = _OverRecordings(Scorer.load(path)) if path.name == files.DENSE else Classifier.load(path)
-    if model.spec != spec:
+    model: Classifier | Scorer | Stepper
+    if kind == files.DENSE:
+        model = Scorer.load(path)
+    else:
+        model = Stepper.load(path) if kind == files.STATEFUL else Classifier.load(path)
+    if model.spec != replace(spec, hop=_number_in(path.name) or spec.hop):
         raise ArtefactError(f"{path}: the spec inside differs from {files.SPEC} beside it; export the model again")
-    return model
+    return model if isinstance(model, Classifier) else OverRecordings(model, spec.hop)
 
 
-class _OverRecordings:
-    """A dense model as something that predicts windows: consecutive ones that overlap are one recording to it."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self.spec = scorer.spec
-
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Stitch the windows into recordings as long as they agree, and return the answers, one for each window."""
-        unknown = np.zeros(len(windows), np.int64)
-        stitched = stitch(Split(windows, unknown, unknown), "", self.spec.hop)
-        return np.concatenate([self._scorer.score(recording.samples) for recording in stitched])
+def _number_in(name: str) -> int:
+    """Return the hop in a file's name; 0 where it has none."""
+    return int("".join(filter(str.isdigit, name))) if files.FOR_OTHER_HOPS.fullmatch(name) else 0
 
 
 def require_same_contract(spec: ModelSpec, dataset: Dataset) -> None:
@@ -108,7 +119,7 @@ def certified(
                 "decisive_top1_changes": seen.decisive_top1_changes,
                 "sha256": files.file_sha256(staged / name),
                 "bytes": (staged / name).stat().st_size,
-                "limits": {key: value for key, value in asdict(ARTEFACTS[name]).items() if value},
+                "limits": {key: value for key, value in asdict(limits_of(name)).items() if value},
             }
             for name, seen in comparisons.items()
         },
@@ -151,7 +162,7 @@ def verify(folder: Path, dataset: Dataset, on_progress: Callable[[str], None] = 
     for name, candidate in candidates.items():
         on_progress(name)
         seen = comparisons[name] = compare(reference, candidate.predict(test.windows), test.class_ids)
-        problems += [f"{name}: {violation}" for violation in seen.violations(ARTEFACTS[name])]
+        problems += [f"{name}: {violation}" for violation in seen.violations(limits_of(name))]
         if same_data:
             problems += [f"{name}: {lie}" for lie in contradictions(entries[name], seen)]
     return Verification(comparisons, tuple(problems), same_data)
@@ -172,7 +183,7 @@ def check_hashes(folder: Path, certificate: dict[str, Any]) -> dict[str, dict[st
         certificate["data"]["windows"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{where} is not a complete certificate ({error} is missing); {again}") from None
-    unknown = sorted(set(entries) - set(ARTEFACTS))
+    unknown = sorted(name for name in entries if files.kind_of(name) not in ARTEFACTS)
     if unknown or not entries:
         raise ArtefactError(f"{where} certifies {unknown or 'no file at all'}; {again}")
     if {files.KERAS, files.SPEC} - set(hashes):

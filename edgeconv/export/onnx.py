@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from edgeconv.runtime.errors import ConversionError, DependencyError, UsageError
 from edgeconv.runtime.spec import METADATA_KEY, ModelSpec
 
 from .graph.dense import to_dense
+from .graph.net import Net
 from .graph.read import read_net
-from .graph.write import write_dense, write_windowed
+from .graph.stateful import to_stateful
+from .graph.write import write_dense, write_stateful, write_windowed
+from .graph.writer import DEFAULT_LAYOUT, Layout
 
 INPUT, OUTPUT, BATCH = "windows", "probabilities", "batch"
 OPSETS = range(13, 19)
@@ -21,31 +25,59 @@ OPSETS = range(13, 19)
 DEFAULT_OPSET = 17
 
 
-def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
-    """Convert a Keras model and return the bytes of the ONNX file, in canonical form where it has one.
+@dataclass(frozen=True)
+class Source:
+    """What one conversion of a Keras model gives to write its ONNX files from."""
 
-    Its input `windows` is float32 [batch, window, channels] in the spec's units, its output `probabilities` float32
-    [batch, classes]. Two conversions of one model give the same bytes if it has a canonical form; a network that has
-    none (a recurrent one, say) stays as the converter left it. Raises UsageError for an opset that the converter cannot
-    write, ConversionError where the model cannot be converted.
+    spec: ModelSpec
+    opset: int
+    converted: bytes
+    """The graph as the converter leaves it."""
+    net: Net | None
+    """Its canonical form, if it has one."""
+    refusal: str = ""
+    """Why it has none: the layer and the reason."""
+
+
+def read_model(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> Source:
+    """Convert a Keras model once, for all its ONNX files.
+
+    Raises UsageError for an opset that the converter cannot write, ConversionError where the model cannot be converted.
     """
     converted = convert(model, spec, opset)
     try:
-        net = read_net(converted)
-    except ConversionError:
-        return converted
-    return write_windowed(net, spec, opset=opset)
+        return Source(spec, opset, converted, read_net(converted))
+    except ConversionError as error:
+        return Source(spec, opset, converted, None, str(error))
 
 
-def to_dense_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
-    """Convert a Keras model and return the bytes of its dense form at the spec's hop.
+def write_form(source: Source, form: str, hop: int, layout: Layout = DEFAULT_LAYOUT) -> bytes:
+    """Return the bytes of an ONNX file: the form `onnx` (windowed), `dense` or `stateful` at a hop.
 
-    Its input `samples` is float32 [time, channels] in the spec's units, its output `probabilities` float32
-    [predictions, classes], one row per hop. Raises what `to_onnx` raises, and ConversionError that names the layer
-    where a dense form cannot be exact.
+    Two conversions of one model give the same bytes where it has a canonical form; a network that has none (a recurrent
+    one, say) has the windowed form only, as the converter left it. Raises ConversionError that names the layer where a
+    form cannot be exact.
     """
-    net = read_net(convert(model, spec, opset))
-    return write_dense(to_dense(net, spec.hop), net.classes, spec, opset=opset)
+    net = source.net
+    if net is None:
+        if form == "onnx":
+            return source.converted
+        raise ConversionError(source.refusal)
+    spec = replace(source.spec, hop=hop)
+    if form == "onnx":
+        return write_windowed(net, spec, layout, source.opset)
+    if form == "dense":
+        return write_dense(to_dense(net, hop), net.classes, spec, layout, source.opset)
+    return write_stateful(to_stateful(net, hop), spec, layout, source.opset)
+
+
+def to_onnx(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
+    """Convert a Keras model and return the bytes of its windowed ONNX file.
+
+    Its input `windows` is float32 [batch, window, channels] in the spec's units, its output `probabilities` float32
+    [batch, classes]. Raises what `read_model` raises.
+    """
+    return write_form(read_model(model, spec, opset), "onnx", spec.hop)
 
 
 def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:

@@ -12,21 +12,30 @@ from numpy.typing import NDArray
 
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
-from edgeconv.evaluate.certificate import ARTEFACTS, certified, load_artefact, require_same_contract
+from edgeconv.evaluate.certificate import certified, in_order, limits_of, load_artefact, require_same_contract
 from edgeconv.evaluate.compare import Comparison, compare
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError
+from edgeconv.runtime.forms import form_file
 from edgeconv.runtime.spec import ModelSpec
 from edgeconv.train.protocol import now
 
 from .calibration import ATTEMPTS, Calibration
 from .card import model_card
-from .onnx import DEFAULT_OPSET, to_dense_onnx, to_onnx
+from .onnx import DEFAULT_OPSET, read_model, write_form
 from .tflite import to_tflite
 
-FORMATS = {"onnx": files.ONNX, "dense": files.DENSE, "tflite": files.TFLITE, "int8": files.INT8_TFLITE}
+FORMATS = {
+    "onnx": files.ONNX,
+    "dense": files.DENSE,
+    "stateful": files.STATEFUL,
+    "tflite": files.TFLITE,
+    "int8": files.INT8_TFLITE,
+}
 """Names of the formats and the file that each writes."""
+WITH_HOP = ("dense", "stateful")
+"""Formats that are written for one hop, and again for each of `hops`."""
 
 
 def export(
@@ -35,53 +44,54 @@ def export(
     *,
     opset: int = DEFAULT_OPSET,
     formats: Sequence[str] | None = None,
+    hops: Sequence[int] = (),
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export a trained model folder in all formats, or those given, and return its certificate.
 
-    Every file is written aside and compared with the Keras model on all test windows. Those within their limits are put
-    in place together with the certificate. A file exported before stays if it was certified for the same model and
-    data, and is removed otherwise, so that the folder never contradicts itself. Where no formats are given and a
-    network has no dense form, the certificate's `left_out` says why. Calls `on_progress` with what is done.
-    Raises CheckError, after placing the others, where a file is out of its limits; the message says by how much.
+    The dense and stateful forms are written at the spec's hop and at each of `hops`. Every file is written aside and
+    compared with the Keras model on all test windows. Those within their limits are put in place together with the
+    certificate. A file exported before stays if it was certified for the same model and data, and is removed otherwise,
+    so that the folder never contradicts itself. Where no formats are given and a network has no dense or stateful form,
+    the certificate's `left_out` says why. Calls `on_progress` with what is done.
+    Raises UsageError for an unknown format or a hop below 1, ConversionError where a format that was asked for cannot
+    be, CheckError, after placing the others, where a file is out of its limits; the message says by how much.
     """
     wanted = tuple(FORMATS) if formats is None else formats
     unknown = [name for name in wanted if name not in FORMATS]
     if unknown or not wanted:
         raise UsageError(f"format {', '.join(unknown) or '(none)'} is not known; choose from {', '.join(FORMATS)}")
+    if any(hop < 1 for hop in hops):
+        raise UsageError(f"hops are {', '.join(map(str, hops))}; give whole numbers from 1")
     spec = ModelSpec.load(folder / files.SPEC)
     training = files.read_json(folder / files.TRAINING, "`edgeconv train`")
     require_same_contract(spec, dataset)
     on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
     model = KerasModel.load(folder / files.KERAS)
     reference = model.predict(dataset.test.windows)
+    source = read_model(model.model, spec, opset)
     comparisons: dict[str, Comparison] = {}
     refused: list[str] = []
     left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
         check = Check(spec, dataset, reference)
-        for format_ in FORMATS:
-            if format_ not in wanted:
-                continue
-            name = FORMATS[format_]
+        for format_, hop, name in planned(wanted, hops, spec):
             on_progress(name)
-            if format_ == "onnx":
-                (aside / name).write_bytes(to_onnx(model.model, spec, opset))
-            elif format_ == "dense":
+            if format_ == "int8":
+                seen = export_int8(folder, aside, dataset, spec, check, on_progress)
+            elif format_ == "tflite":
+                to_tflite(folder / files.KERAS, aside / name)
+                seen = check(aside / name)
+            else:
                 try:
-                    (aside / name).write_bytes(to_dense_onnx(model.model, spec, opset))
+                    (aside / name).write_bytes(write_form(source, format_, hop))
                 except ConversionError as error:
                     if formats is not None:
                         raise
                     left_out[name] = str(error)
                     continue
-            elif format_ == "tflite":
-                to_tflite(folder / files.KERAS, aside / name)
-            if format_ == "int8":
-                seen = export_int8(folder, aside, dataset, spec, check, on_progress)
-            else:
                 seen = check(aside / name)
-            violations = seen.violations(ARTEFACTS[name])
+            violations = seen.violations(limits_of(name))
             if violations:
                 refused.append(f"{name} was not put in place: {'; '.join(violations)}")
                 for gone in (name, *((files.CALIBRATION,) if name == files.INT8_TFLITE else ())):
@@ -99,6 +109,17 @@ def export(
     if refused:
         raise CheckError("; ".join(refused))
     return certificate
+
+
+def planned(formats: Sequence[str], hops: Sequence[int], spec: ModelSpec) -> list[tuple[str, int, str]]:
+    """Return format, hop and file name of every file to write, in the certificate's order."""
+    other_hops = sorted(set(hops) - {spec.hop}, reverse=True)
+    return [
+        (name, hop, form_file(name, hop, spec) if name in WITH_HOP else FORMATS[name])
+        for name in FORMATS
+        if name in formats
+        for hop in (spec.hop, *(other_hops if name in WITH_HOP else ()))
+    ]
 
 
 class Check:
@@ -134,7 +155,7 @@ def export_int8(
         on_progress(f"{files.INT8_TFLITE}, calibrated on {len(rows)} windows ({attempt.method}, seed {attempt.seed})")
         to_tflite(folder / files.KERAS, aside / files.INT8_TFLITE, normalised[rows])
         seen = check(aside / files.INT8_TFLITE)
-        violations = seen.violations(ARTEFACTS[files.INT8_TFLITE])
+        violations = seen.violations(limits_of(files.INT8_TFLITE))
         if not violations:
             break
         failures.append(f"{attempt.method} {attempt.count} seed {attempt.seed}: {'; '.join(violations)}")
@@ -165,11 +186,10 @@ def keep_earlier_entries(certificate: dict[str, Any], folder: Path) -> None:
         entries = {**earlier["artefacts"], **certificate["artefacts"]} if same else certificate["artefacts"]
         certificate["artefacts"] = {
             name: entries[name]
-            for name in ARTEFACTS
-            if name in certificate["artefacts"]
-            or (name in entries and files.file_sha256(folder / name) == entries[name]["sha256"])
+            for name in in_order(entries)
+            if name in certificate["artefacts"] or files.file_sha256(folder / name) == entries[name]["sha256"]
         }
-    except (EdgeconvError, KeyError, TypeError, OSError):
+    except (EdgeconvError, KeyError, ValueError, TypeError, OSError):
         return  # no certificate, or none that says anything: nothing to take over
 
 
@@ -187,10 +207,11 @@ def place(aside: Path, folder: Path, certificate: dict[str, Any]) -> None:
     The old certificate goes first: between the two moments the folder has none, rather than a wrong one.
     """
     (folder / files.CERTIFICATE).unlink(missing_ok=True)
-    for name in (*ARTEFACTS, files.CALIBRATION, files.CARD):
+    for name in files.exported_files(folder):
         certified_as = files.INT8_TFLITE if name == files.CALIBRATION else name
-        if (aside / name).exists():
-            (aside / name).replace(folder / name)
-        elif certified_as not in certificate["artefacts"]:
+        if certified_as not in certificate["artefacts"] and name != files.CARD:
             (folder / name).unlink(missing_ok=True)
+    for name in files.exported_files(aside):
+        if name != files.CERTIFICATE:
+            (aside / name).replace(folder / name)
     (aside / files.CERTIFICATE).replace(folder / files.CERTIFICATE)

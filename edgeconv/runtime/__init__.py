@@ -24,8 +24,10 @@ from .errors import (
     MissingFileError,
     UsageError,
 )
+from .pool import StreamPool
 from .score import Scorer
 from .spec import Channel, ModelSpec, Triad
+from .stateful import Stepper
 from .stream import Prediction, StreamClassifier
 from .windows import SlidingWindow
 
@@ -44,7 +46,9 @@ __all__ = [
     "Prediction",
     "Scorer",
     "SlidingWindow",
+    "Stepper",
     "StreamClassifier",
+    "StreamPool",
     "Triad",
     "UsageError",
 ]

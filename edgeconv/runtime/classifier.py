@@ -1,16 +1,18 @@
-"""Windows in, probabilities out: an exported model on ONNX Runtime."""
+"""Windows or recordings in, probabilities out: an exported model on ONNX Runtime."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .model_file import OpenModel, Shapes, open_model
+from .forms import Forms, open_forms
+from .model_file import Ends, OpenModel, open_model
 from .spec import ModelSpec
-from .windows import as_float32, require_finite
+from .windows import SlidingWindow, as_float32, require_finite
 
 MODEL_FILE = "model.onnx"
 BATCH = 32
@@ -20,25 +22,55 @@ BATCH = 32
 class Classifier:
     """A model that is loaded and ready; it keeps no state between calls and can be shared."""
 
-    def __init__(self, model: OpenModel) -> None:
-        """Wrap an open model; use `load`."""
-        self._model = model
+    def __init__(
+        self, model: OpenModel, folder: Path | None = None, *, device: str = "cpu", threads: int = 1, spin: bool = False
+    ) -> None:
+        """Wrap an open model, and the folder whose other forms may answer in its place; use `load`."""
+        self.model = model
         self.spec = model.spec
         self.device = model.device
         """The device that runs, read back from the session: `cpu` or `cuda:0`."""
+        self._folder = folder
+        self._options = (device, threads, spin)
+        self._forms: dict[int, Forms] = {}
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", *, threads: int = 1, spin: bool = False) -> Classifier:
-        """Load an exported model from its folder or from an ONNX file.
+        """Load an exported model from its folder, or the windowed form alone from an ONNX file.
 
         device: `cpu`, `cuda`, `cuda:1` or `auto`; what is asked for is what runs, only `auto` may choose
         threads: processor threads within one run; spin: let them wait busily (faster, at the cost of neighbours)
         Raises MissingFileError, ArtefactError (damaged, or not an edgeconv model), DeviceError, UsageError.
         """
-        file = Path(path)
-        if file.is_dir():
-            file = file / MODEL_FILE
-        return cls(open_model(file, device, threads, spin, _shapes))
+        path = Path(path)
+        folder = path if path.is_dir() else None
+        file = path / MODEL_FILE if folder else path
+        model = open_model(file, device, threads, spin, _ends)
+        return cls(model, folder, device=device, threads=threads, spin=spin)
+
+    def forms(self, hop: int | None = None) -> Forms:
+        """Return what answers at a hop, by default the spec's, besides the windowed form; opened once.
+
+        Raises ArtefactError where a file in the folder cannot be used.
+        """
+        hop = self.spec.hop if hop is None else hop
+        if hop not in self._forms:
+            found = open_forms(self._folder, self.model, hop, *self._options) if self._folder else Forms()
+            self._forms[hop] = found
+        return self._forms[hop]
+
+    def score(self, samples: ArrayLike, hop: int | None = None) -> NDArray[np.float32]:
+        """Return the probabilities of every window of a recording: by the dense form, or window by window without one.
+
+        samples: any real dtype [n, channels], in the spec's units and channel order
+        hop: timesteps between windows, by default the spec's
+        returns: float32 [predictions, classes]; row i is the window that starts at sample i · hop, and a recording
+            shorter than a window has none
+        Raises InputError for another shape, and for values that are NaN or infinite; UsageError for a hop below 1.
+        """
+        windows = SlidingWindow(self.spec.window, self.spec.hop if hop is None else hop, len(self.spec.channels))
+        dense = self.forms(windows.hop).dense
+        return self.predict(windows.push(samples)) if dense is None else dense.score(samples)
 
     def predict(self, windows: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of each window.
@@ -58,11 +90,12 @@ class Classifier:
     def _run(self, windows: NDArray[np.float32], first: int) -> NDArray[np.float32]:
         # Batch by batch, since the windows of a long recording may be views that would fill the memory as copies.
         require_finite(windows, "windows", first)
-        return self._model.run(windows)
+        return self.model.run(np.ascontiguousarray(windows))[0]
 
 
-def _shapes(spec: ModelSpec) -> Shapes:
-    return ("windows", ("batch", spec.window, len(spec.channels))), ("probabilities", ("batch", len(spec.labels)))
+def _ends(spec: ModelSpec, _metadata: Mapping[str, str]) -> Ends:
+    windows = ("windows", ("batch", spec.window, len(spec.channels)))
+    return (windows,), (("probabilities", ("batch", len(spec.labels))),)
 
 
 def _shape_error(shape: tuple[int, ...], expected: tuple[int, int]) -> InputError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,34 +12,49 @@ from numpy.typing import NDArray
 
 from .devices import Device, create_session
 from .errors import ArtefactError, DeviceError, MissingFileError, UsageError
-from .spec import METADATA_KEY, ModelSpec
+from .spec import COST_KEY, METADATA_KEY, NETWORK_KEY, ModelSpec
 
 Shape = tuple[str | int, ...]
 """Sizes of a tensor; a name stands for a size that is free."""
-Shapes = tuple[tuple[str, Shape], tuple[str, Shape]]
-"""What a graph's only input and only output are called in messages, and their shapes."""
+Ends = tuple[tuple[tuple[str, Shape], ...], tuple[tuple[str, Shape], ...]]
+"""What a graph's inputs and outputs are called in messages, and their shapes, in the order of the graph."""
 
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A session whose one input and one output are those that the spec promises."""
+    """A session whose inputs and outputs are those that the spec promises."""
 
     session: Any
-    input_name: str
+    input_names: tuple[str, ...]
     spec: ModelSpec
     device: str
     """The device that runs, read back from the session: `cpu` or `cuda:0`."""
+    metadata: Mapping[str, str]
+    """All entries of the file."""
 
-    def run(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the output for a float32 input, which need not be contiguous."""
-        answer: NDArray[np.float32] = self.session.run(None, {self.input_name: np.ascontiguousarray(array)})[0]
-        return answer
+    def run(self, *arrays: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the outputs for contiguous float32 inputs, both in the order of the graph."""
+        answers: list[NDArray[np.float32]] = self.session.run(None, dict(zip(self.input_names, arrays, strict=True)))
+        return answers
+
+    @property
+    def network(self) -> str | None:
+        """Digest of the network, the same in all its forms; None in a file that has no canonical form."""
+        return self.metadata.get(NETWORK_KEY)
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """What one more answer takes; None where the file does not say."""
+        text = self.metadata.get(COST_KEY, "")
+        return int(text) if text.isdecimal() else None
 
 
-def open_model(file: Path, device: str, threads: int, spin: bool, shapes: Callable[[ModelSpec], Shapes]) -> OpenModel:
+def open_model(
+    file: Path, device: str, threads: int, spin: bool, ends: Callable[[ModelSpec, Mapping[str, str]], Ends]
+) -> OpenModel:
     """Open a file on a device and check it against the spec that it carries.
 
-    shapes: what the graph's input and output must be for a spec
+    ends: what the graph's inputs and outputs must be for a spec and the other metadata
     Raises MissingFileError, ArtefactError (damaged, or not an edgeconv model), DeviceError, UsageError.
     """
     if threads < 1:
@@ -64,8 +79,13 @@ def open_model(file: Path, device: str, threads: int, spin: bool, shapes: Callab
             f"{file} is not a model that ONNX Runtime can load ({len(model)} bytes: {reason}); export it again"
         ) from None
     spec = read_spec(session, file)
-    check_shapes(session, file, shapes(spec))
-    return OpenModel(session, session.get_inputs()[0].name, spec, str(used))
+    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        promised = ends(spec, metadata)
+    except ArtefactError as error:
+        raise ArtefactError(f"{file}: {error}") from None
+    check_ends(session, file, promised)
+    return OpenModel(session, tuple(end.name for end in session.get_inputs()), spec, str(used), metadata)
 
 
 def read_spec(session: Any, file: Path) -> ModelSpec:
@@ -79,21 +99,21 @@ def read_spec(session: Any, file: Path) -> ModelSpec:
     return ModelSpec.from_json(text, str(file))
 
 
-def check_shapes(session: Any, file: Path, shapes: Shapes) -> None:
-    """Raise ArtefactError where the graph's input and output are not those that the spec promises."""
-    ends = [*session.get_inputs(), *session.get_outputs()]
-    promised = [shape for _, shape in shapes]
-    if (
-        len(session.get_inputs()) == len(session.get_outputs()) == 1
+def check_ends(session: Any, file: Path, promised: Ends) -> None:
+    """Raise ArtefactError where the graph's inputs and outputs are not those that the spec promises."""
+    seen = session.get_inputs(), session.get_outputs()
+    if all(
+        len(ends) == len(wanted)
         and all(end.type == "tensor(float)" for end in ends)
-        and all(_matches(end.shape, shape) for end, shape in zip(ends, promised, strict=True))
+        and all(_matches(end.shape, shape) for end, (_, shape) in zip(ends, wanted, strict=True))
+        for ends, wanted in zip(seen, promised, strict=True)
     ):
         return
-    seen = ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
-    wanted = " to ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in shapes)
-    raise ArtefactError(
-        f"{file} disagrees with its spec: the graph has {seen}; the spec says {wanted}; export it again"
+    has = ", ".join(f"{end.name} {end.type} {end.shape}" for ends in seen for end in ends)
+    says = " to ".join(
+        ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in wanted) for wanted in promised
     )
+    raise ArtefactError(f"{file} disagrees with its spec: the graph has {has}; the spec says {says}; export it again")
 
 
 def _matches(shape: list[Any], expected: Shape) -> bool:

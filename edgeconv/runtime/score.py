@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .model_file import OpenModel, Shapes, open_model
+from .model_file import Ends, OpenModel, open_model
 from .spec import ModelSpec
 from .windows import as_float32, require_finite
 
@@ -22,7 +23,7 @@ class Scorer:
 
     def __init__(self, model: OpenModel) -> None:
         """Wrap an open model; use `load`."""
-        self._model = model
+        self.model = model
         self.spec = model.spec
         """The signal contract; its `hop` is the one that this file answers at."""
         self.device = model.device
@@ -34,7 +35,7 @@ class Scorer:
         file = Path(path)
         if file.is_dir():
             file = file / DENSE_FILE
-        return cls(open_model(file, device, threads, spin, _shapes))
+        return cls(open_model(file, device, threads, spin, _ends))
 
     def score(self, samples: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of every window of a recording.
@@ -44,7 +45,7 @@ class Scorer:
             shorter than a window has none
         Raises InputError for another shape, and for values that are NaN or infinite.
         """
-        array = as_float32(samples, "samples")
+        array = np.ascontiguousarray(as_float32(samples, "samples"))
         window, hop = self.spec.window, self.spec.hop
         if array.ndim != 2 or array.shape[1] != len(self.spec.channels):
             raise InputError(f"samples have shape {list(array.shape)}; expected [n, {len(self.spec.channels)}]")
@@ -56,9 +57,9 @@ class Scorer:
         starts = range(0, predictions, at_once)
         ends = (min(start + at_once, predictions) for start in starts)
         return np.concatenate(
-            [self._model.run(array[i * hop : (j - 1) * hop + window]) for i, j in zip(starts, ends, strict=True)]
+            [self.model.run(array[i * hop : (j - 1) * hop + window])[0] for i, j in zip(starts, ends, strict=True)]
         )
 
 
-def _shapes(spec: ModelSpec) -> Shapes:
-    return ("samples", ("time", len(spec.channels))), ("probabilities", ("predictions", len(spec.labels)))
+def _ends(spec: ModelSpec, _metadata: Mapping[str, str]) -> Ends:
+    return (("samples", ("time", len(spec.channels))),), (("probabilities", ("predictions", len(spec.labels))),)

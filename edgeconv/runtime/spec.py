@@ -13,6 +13,12 @@ from .errors import ArtefactError, MissingFileError
 SPEC_VERSION = 1
 METADATA_KEY = "edgeconv.spec"
 """The `metadata_props` entry of an ONNX file that holds the spec as JSON."""
+NETWORK_KEY = "edgeconv.network"
+"""The entry with the digest of the network: the forms of one network carry the same."""
+COST_KEY = "edgeconv.multiply_adds"
+"""The entry with the number of multiply-adds that one more answer takes."""
+STATE_KEY = "edgeconv.state"
+"""The entry of a stateful file that names its state tensors, as JSON."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .classifier import Classifier
+from .spec import ModelSpec
+from .stateful import State
 from .windows import SlidingWindow, as_float32, require_finite
 
 
@@ -32,16 +34,22 @@ class StreamClassifier:
     """Classify a stream, pushed in pieces of any size.
 
     Holds the samples of the window that is not yet full; give each sensor one of its own, over a shared `Classifier`.
+    Where the classifier's folder has other forms for the hop, the fastest one for what a push completes is run: the
+    dense form for several windows, the stateful or the windowed one for a single window. The answers are the same but
+    for the order in which float32 numbers are added up.
     """
 
     def __init__(self, classifier: Classifier, hop: int | None = None) -> None:
         """Predict every `hop` timesteps, by default as often as the model's spec says.
 
-        Raises UsageError for a hop below 1.
+        Raises UsageError for a hop below 1, ArtefactError where a form of the model cannot be used.
         """
         spec = classifier.spec
         self.classifier = classifier
         self._windows = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels))
+        self._forms = classifier.forms(self._windows.hop)
+        self._state: State = []
+        self._steps = 0
 
     @property
     def hop(self) -> int:
@@ -51,6 +59,7 @@ class StreamClassifier:
     def reset(self) -> None:
         """Forget all samples; the next push starts a new recording at 0 s."""
         self._windows.reset()
+        self._steps = 0
 
     def push(self, samples: ArrayLike) -> list[Prediction]:
         """Take the next samples and return one prediction for each window that they complete.
@@ -62,19 +71,42 @@ class StreamClassifier:
         added = as_float32(samples, "samples")
         require_finite(added, "samples")
         first = self._windows.start
-        windows = self._windows.push(added)
-        if len(windows) == 0:
+        span = self._windows.extend(added)
+        if len(span) == 0:
             return []
-        probabilities = self.classifier.predict(windows)
-        class_ids = probabilities.argmax(axis=1)
-        return [
-            Prediction(
-                start_s=start / spec.sampling_rate_hz,
-                end_s=(start + spec.window) / spec.sampling_rate_hz,
-                class_id=(class_id := int(class_ids[i])),
-                label=spec.labels[class_id],
-                confidence=float(probabilities[i, class_id]),
-                probabilities=probabilities[i],
-            )
-            for i, start in enumerate(range(first, first + len(windows) * self.hop, self.hop))
-        ]
+        return predictions(spec, self._answer(span), first, self.hop)
+
+    def _answer(self, span: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities of the windows that a span covers: float32 [k, classes]."""
+        dense, stateful = self._forms.dense, self._forms.stateful
+        if len(span) == self.classifier.spec.window:
+            if stateful is None or not self._forms.stateful_for_one:
+                return self.classifier.model.run(span[None])[0]
+            # Until the state has seen a whole window, the windowed form answers beside it.
+            if self._steps == 0:
+                self._state = stateful.start()
+            answer, self._state = stateful.step(span[None, -self.hop :], self._state)
+            self._steps += 1
+            return answer if self._steps > stateful.warm_up else self.classifier.model.run(span[None])[0]
+        self._steps = 0  # the state has not seen these windows
+        return self.classifier.predict(self._windows.cut(span)) if dense is None else dense.score(span)
+
+
+def predictions(spec: ModelSpec, probabilities: NDArray[np.float32], first: int, hop: int) -> list[Prediction]:
+    """Return what the model says of consecutive windows, the first of which starts at the sample `first`.
+
+    probabilities: float32 [windows, classes]; windows start `hop` samples apart
+    """
+    class_ids = probabilities.argmax(axis=1).tolist()
+    starts = range(first, first + len(class_ids) * hop, hop)
+    return [
+        Prediction(
+            start_s=start / spec.sampling_rate_hz,
+            end_s=(start + spec.window) / spec.sampling_rate_hz,
+            class_id=class_id,
+            label=spec.labels[class_id],
+            confidence=float(row[class_id]),
+            probabilities=row,
+        )
+        for start, class_id, row in zip(starts, class_ids, probabilities, strict=True)
+    ]

@@ -43,6 +43,21 @@ class SlidingWindow:
         returns: float32 [k, window, channels], a read-only view of a private copy of the samples
         Raises InputError for another shape or for values that are not numbers.
         """
+        return self.cut(self.extend(samples))
+
+    def cut(self, span: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the windows of a span that `extend` returned: float32 [k, window, channels], a read-only view."""
+        if len(span) == 0:
+            return np.empty((0, self.window, self.channels), np.float32)
+        return sliding_window_view(span, self.window, axis=0)[:: self.hop].transpose(0, 2, 1)
+
+    def extend(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Take the next samples and return the span of the recording that the windows completed by them cover.
+
+        samples: as for `push`
+        returns: float32 [(k - 1) * hop + window, channels] for k windows, none of the samples' memory; empty for k = 0
+        Raises what `push` raises.
+        """
         added = as_float32(samples, "samples")
         if added.ndim != 2 or added.shape[1] != self.channels:
             raise InputError(
@@ -59,9 +74,7 @@ class SlidingWindow:
         # A copy, so that a large push is not kept alive by the few samples that are left of it.
         self._held = held[used:].copy()
         self.start += used
-        if count == 0:
-            return np.empty((0, self.window, self.channels), np.float32)
-        return sliding_window_view(held, self.window, axis=0)[:: self.hop][:count].transpose(0, 2, 1)
+        return held[: used - self.hop + self.window] if count else held[:0]
 
 
 def as_float32(values: ArrayLike, name: str) -> NDArray[np.float32]:

@@ -209,7 +209,7 @@ def _place(out: Path, model: Path, spec: ModelSpec, training: dict[str, Any]) ->
         shutil.copyfile(model, aside / files.KERAS)
         files.write_text(aside / files.SPEC, spec.to_json() + "\n")
         files.write_json(aside / files.TRAINING, training)
-        for name in files.EXPORTED:
-            (out / name).unlink(missing_ok=True)
+        for name in files.exported_files(out):
+            (out / name).unlink()
         for name in (files.KERAS, files.SPEC, files.TRAINING):
             (aside / name).replace(out / name)

@@ -64,7 +64,7 @@ def test_verify_of_a_damaged_artefact_is_exit_code_6(run, real_model):
 
 
 def test_export_of_a_file_that_is_not_equivalent_is_exit_code_4_and_changes_nothing(run, real_model, monkeypatch):
-    real = pipeline.to_onnx
+    real = pipeline.write_form
 
     def with_a_bias_turned_round(*arguments):
         proto = onnx.load_from_string(real(*arguments))
@@ -72,7 +72,7 @@ def test_export_of_a_file_that_is_not_equivalent_is_exit_code_4_and_changes_noth
         bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias)[::-1].copy(), bias.name))
         return proto.SerializeToString()
 
-    monkeypatch.setattr(pipeline, "to_onnx", with_a_bias_turned_round)
+    monkeypatch.setattr(pipeline, "write_form", with_a_bias_turned_round)
     before = {path.name: path.read_bytes() for path in real_model.iterdir()}
     outcome = run("export", real_model, "--format", "onnx")
     assert outcome.code == 4
@@ -98,7 +98,8 @@ def test_a_model_whose_data_are_nowhere_says_to_give_them(run, real_model, monke
         (["train", "--out", "{new}", "--data", "{new}"], 3, "edgeconv data fetch"),
         (["train"], 2, "--out"),
         (["export", "{new}"], 3, "`edgeconv train` writes it"),
-        (["export", "{model}", "--format", "coreml"], 2, "choose from onnx, dense, tflite, int8"),
+        (["export", "{model}", "--format", "coreml"], 2, "choose from onnx, dense, stateful, tflite, int8"),
+        (["export", "{model}", "--hops", "16,eight"], 2, "give whole numbers separated by commas"),
         (["export", "{model}", "--opset", "99", "--format", "onnx"], 2, "choose 13 to 18"),
         (["verify", "{new}"], 3, "training.json is not there"),
     ],

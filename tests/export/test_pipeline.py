@@ -1,4 +1,8 @@
 import json
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,16 +12,18 @@ from onnx import numpy_helper
 
 from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
-from edgeconv.evaluate.certificate import verify
+from edgeconv.evaluate.certificate import load_artefact, verify
 from edgeconv.evaluate.compare import Limits
 from edgeconv.evaluate.keras_model import import_keras
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.export import pipeline
 from edgeconv.export.calibration import ATTEMPTS, Calibration
 from edgeconv.export.pipeline import export
-from edgeconv.runtime import CheckError, ConversionError, InputError, UsageError
+from edgeconv.runtime import ArtefactError, CheckError, ConversionError, InputError, ModelSpec, UsageError
+from edgeconv.train.fit import TrainConfig
+from edgeconv.train.protocol import train
 
-ALL = [files.ONNX, files.DENSE, files.TFLITE, files.INT8_TFLITE]
+ALL = [files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE, files.INT8_TFLITE]
 
 
 def certificate_of(folder):
@@ -49,7 +55,7 @@ def test_the_certificate_says_what_was_compared_with_what_on_which_data(exported
         assert entry["sha256"] == files.file_sha256(exported_once / name)
         assert 0.5 < entry["reference_accuracy"] <= 1
         assert abs(entry["accuracy"] - entry["reference_accuracy"]) <= 0.005 or "int8" not in name
-    for name in (files.ONNX, files.DENSE, files.TFLITE):
+    for name in (files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE):
         assert certificate["artefacts"][name]["max_abs_diff"] <= 1e-5
         assert certificate["artefacts"][name]["top1_agreement"] == 1.0
     assert {"edgeconv", "tensorflow", "keras", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy"} == set(
@@ -89,8 +95,8 @@ def test_the_model_card_is_made_of_the_folder_s_own_figures(exported_once):
 
 
 def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, dataset, monkeypatch):
-    real = pipeline.to_onnx
-    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: damaged(real(*args)))
+    real = pipeline.write_form
+    monkeypatch.setattr(pipeline, "write_form", lambda *args: damaged(real(*args)))
     with pytest.raises(CheckError, match=r"model.onnx was not put in place: largest \|Δp\| is 0\.\d+, the limit 1e-05"):
         export(trained, dataset, formats=["onnx", "tflite"])
     assert not (trained / files.ONNX).exists()
@@ -102,11 +108,10 @@ def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, da
 def test_a_refused_file_leaves_the_earlier_certified_one_as_it_was(exported, dataset, monkeypatch, format_):
     name = pipeline.FORMATS[format_]
     before = contents(exported)
-    never = {**pipeline.ARTEFACTS, name: Limits(top1_agreement=1.1)}
-    monkeypatch.setattr(pipeline, "ARTEFACTS", never)
-    monkeypatch.setattr(pipeline, "to_onnx", lambda *args, real=pipeline.to_onnx: real(*args[:2], 14))
+    never, real = Limits(top1_agreement=1.1), pipeline.limits_of
+    monkeypatch.setattr(pipeline, "limits_of", lambda given: never if given == name else real(given))
     with pytest.raises(CheckError, match=f"{name} was not put in place: the top class agrees on"):
-        export(exported, dataset, formats=["tflite", format_])
+        export(exported, dataset, formats=["tflite", format_], opset=14)
     after = contents(exported)
     assert after[name] == before[name]
     assert after[files.CALIBRATION] == before[files.CALIBRATION]
@@ -117,8 +122,8 @@ def test_a_refused_file_leaves_the_earlier_certified_one_as_it_was(exported, dat
 
 def test_when_every_file_is_out_of_limits_the_folder_stays_as_it_was(exported, dataset, monkeypatch):
     before = contents(exported)
-    real = pipeline.to_onnx
-    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: damaged(real(*args)))
+    real = pipeline.write_form
+    monkeypatch.setattr(pipeline, "write_form", lambda *args: damaged(real(*args)))
     with pytest.raises(CheckError):
         export(exported, dataset, formats=["onnx"])
     assert contents(exported) == before
@@ -158,7 +163,7 @@ def test_one_format_anew_keeps_the_others_that_were_certified_for_the_same_model
 def test_what_was_certified_for_another_model_or_is_damaged_does_not_stay(exported, dataset):
     (exported / files.TFLITE).write_bytes(b"damaged")
     certificate = export(exported, dataset, formats=["onnx"])
-    assert list(certificate["artefacts"]) == [files.ONNX, files.DENSE, files.INT8_TFLITE]
+    assert list(certificate["artefacts"]) == [files.ONNX, files.DENSE, files.STATEFUL, files.INT8_TFLITE]
     assert not (exported / files.TFLITE).exists()
     spec = (exported / files.SPEC).read_text().replace('"version": "1"', '"version": "2"')
     (exported / files.SPEC).write_text(spec)
@@ -185,15 +190,15 @@ def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dat
     assert (record["method"], record["count"]) == ("random", 256)
     assert len(record["tried_before"]) == 1
     assert "points below" in record["tried_before"][0]
-    assert not seen.violations(pipeline.ARTEFACTS[files.INT8_TFLITE])
+    assert not seen.violations(pipeline.limits_of(files.INT8_TFLITE))
 
     seen = pipeline.export_int8(trained, tmp_path, dataset, spec, check, lambda _: None, attempts[:1])
-    assert seen.violations(pipeline.ARTEFACTS[files.INT8_TFLITE]), "giving up shows the last one's figures"
+    assert seen.violations(pipeline.limits_of(files.INT8_TFLITE)), "giving up shows the last one's figures"
 
 
 @pytest.mark.parametrize("formats", [["coreml"], []])
 def test_unknown_formats_are_refused_with_the_choice(trained, dataset, formats):
-    with pytest.raises(UsageError, match="choose from onnx, dense, tflite, int8"):
+    with pytest.raises(UsageError, match="choose from onnx, dense, stateful, tflite, int8"):
         export(trained, dataset, formats=formats)
 
 
@@ -231,33 +236,36 @@ def padded(trained, dataset):
     return trained
 
 
-def test_a_network_that_pads_gets_no_dense_file_and_the_layer_is_named(padded, dataset, monkeypatch):
+def test_a_network_that_pads_gets_its_windowed_file_only_and_the_layer_is_named(padded, dataset, monkeypatch):
     # Its weights are random, so that int8 has nothing to agree with.
-    monkeypatch.setattr(pipeline, "FORMATS", {"onnx": files.ONNX, "dense": files.DENSE})
-    certificate = export(padded, dataset)
-    assert files.DENSE not in certificate["artefacts"]
-    assert not (padded / files.DENSE).exists()
-    assert files.ONNX in certificate["artefacts"]
-    assert list(certificate["left_out"]) == [files.DENSE]
-    assert "conv1d" in certificate["left_out"][files.DENSE]
-    assert "pads" in certificate["left_out"][files.DENSE]
+    forms = {"onnx": files.ONNX, "dense": files.DENSE, "stateful": files.STATEFUL}
+    monkeypatch.setattr(pipeline, "FORMATS", forms)
+    certificate = export(padded, dataset, hops=[16])
+    assert list(certificate["artefacts"]) == [files.ONNX]
+    left_out = [files.DENSE, "dense.hop16.onnx", files.STATEFUL, "stateful.hop16.onnx"]
+    assert list(certificate["left_out"]) == left_out
+    for name in left_out:
+        assert not (padded / name).exists()
+        assert re.search("conv1d.* pads", certificate["left_out"][name])
 
 
-def test_a_dense_file_that_is_asked_for_and_cannot_be_is_a_conversion_error(padded, dataset):
+@pytest.mark.parametrize("form", ["dense", "stateful"])
+def test_a_form_that_is_asked_for_and_cannot_be_is_a_conversion_error(padded, dataset, form):
     with pytest.raises(ConversionError, match=r"conv1d.* pads"):
-        export(padded, dataset, formats=["dense"])
+        export(padded, dataset, formats=[form])
 
 
-def test_a_dense_file_that_is_shifted_by_one_sample_is_not_put_in_place(trained, dataset, monkeypatch):
-    real = pipeline.to_dense_onnx
+@pytest.mark.parametrize(("form", "axis"), [("dense", 0), ("stateful", 1)])
+def test_a_form_that_is_shifted_by_one_sample_is_not_put_in_place(trained, dataset, monkeypatch, form, axis):
+    real = pipeline.write_form
 
     def shifted(*arguments):
         proto = onnx.load_from_string(real(*arguments))
         first = proto.graph.node[0]
         starts, ends, axes = (f"shift_{name}" for name in ("starts", "ends", "axes"))
-        for name, value in ((starts, 1), (ends, 2**62), (axes, 0)):
+        for name, value in ((starts, 1), (ends, 2**62), (axes, axis)):
             proto.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
-        end = onnx.helper.make_node("Concat", ["late", "last"], ["moved"], axis=0)
+        end = onnx.helper.make_node("Concat", ["late", "last"], ["moved"], axis=axis)
         late = onnx.helper.make_node("Slice", ["samples", starts, ends, axes], ["late"])
         proto.graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "minus_one"))
         last = onnx.helper.make_node("Slice", ["samples", "minus_one", ends, axes], ["last"])
@@ -266,7 +274,69 @@ def test_a_dense_file_that_is_shifted_by_one_sample_is_not_put_in_place(trained,
             proto.graph.node.insert(position, node)
         return proto.SerializeToString()
 
-    monkeypatch.setattr(pipeline, "to_dense_onnx", shifted)
-    with pytest.raises(CheckError, match=r"dense.onnx was not put in place: largest \|Δp\| is"):
-        export(trained, dataset, formats=["onnx", "dense"])
-    assert not (trained / files.DENSE).exists()
+    name = pipeline.FORMATS[form]
+    monkeypatch.setattr(pipeline, "write_form", lambda *args: shifted(*args) if args[1] == form else real(*args))
+    with pytest.raises(CheckError, match=rf"{name} was not put in place: largest \|Δp\| is"):
+        export(trained, dataset, formats=["onnx", form])
+    assert not (trained / name).exists()
+    assert (trained / files.ONNX).exists()
+
+
+def test_other_hops_have_files_of_their_own_that_are_certified_and_stay(exported, dataset):
+    certificate = export(exported, dataset, formats=["dense", "stateful"], hops=[1, 24, 64, 16])
+    both = [f"{form}{hop}.onnx" for form in ("dense", "stateful") for hop in ("", ".hop24", ".hop16", ".hop1")]
+    assert list(certificate["artefacts"]) == [files.ONNX, *both, files.TFLITE, files.INT8_TFLITE]
+    for name in both:
+        assert certificate["artefacts"][name]["max_abs_diff"] <= 1e-5
+    assert verify(exported, dataset).problems == ()
+    export(exported, dataset, formats=["onnx"])
+    assert list(certificate_of(exported)["artefacts"]) == list(certificate["artefacts"])
+    (exported / "dense.hop24.onnx").write_bytes((exported / "dense.hop16.onnx").read_bytes())
+    with pytest.raises(ArtefactError, match=r"dense.hop24.onnx is not the file that was certified"):
+        verify(exported, dataset)
+
+
+def test_a_form_at_another_hop_under_the_wrong_name_is_refused(exported, dataset, tmp_path):
+    spec = ModelSpec.load(exported / files.SPEC)
+    (exported / "dense.hop7.onnx").write_bytes((exported / files.DENSE).read_bytes())
+    with pytest.raises(ArtefactError, match=r"dense.hop7.onnx: the spec inside differs"):
+        load_artefact(exported / "dense.hop7.onnx", spec)
+
+
+def test_training_anew_removes_the_forms_of_every_hop(exported, dataset):
+    export(exported, dataset, formats=["dense"], hops=[3])
+    assert (exported / "dense.hop3.onnx").exists()
+    train(dataset, TrainConfig(repeats=1, epochs=1), exported, overwrite=True)
+    assert sorted(path.name for path in exported.iterdir() if path.suffix == ".onnx") == []
+
+
+@pytest.mark.parametrize("hops", [[0], [16, -1]])
+def test_a_hop_below_one_is_refused(trained, dataset, hops):
+    with pytest.raises(UsageError, match="give whole numbers from 1"):
+        export(trained, dataset, hops=hops)
+
+
+def test_two_exports_in_two_processes_give_the_same_bytes(trained, dataset, tmp_path):
+    """The names that the converter draws differ from run to run; those of the files do not."""
+    script = """
+import hashlib, sys
+from pathlib import Path
+from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.export.onnx import read_model, write_form
+from edgeconv.runtime import ModelSpec
+
+folder = Path(sys.argv[1])
+source = read_model(KerasModel.load(folder / "model.keras").model, ModelSpec.load(folder / "spec.json"))
+for form in ("onnx", "dense", "stateful"):
+    for hop in (64, 3):
+        print(hashlib.sha256(write_form(source, form, hop)).hexdigest())
+"""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(trained)], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert runs[0] == runs[1]
+    assert len(set(runs[0].split())) == 6

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeconv.runtime.errors import ConversionError
 
-from .net import Combine, Conv, Crop, Net, Operation, Pad, Pool, Step, extent
+from .net import Combine, Conv, Crop, Net, Operation, Pad, Pool, Step, digest, extent
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class DenseNet:
     receptive_field: int
     """Samples that one prediction depends on: at most the window."""
     steps: tuple[Step, ...]
+    new: tuple[int, ...]
+    """Positions of each value that a hop adds; 0 is the input, i the value of step i."""
+    network: str
+    """Digest of the windowed network that it answers for."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ def to_dense(net: Net, hop: int) -> DenseNet:
         grids.append(grid)
     if grids[-1].grid != hop:  # a network of one timestep throughout, such as a window of one sample
         raise ConversionError("the network has no layer that spans the window")
-    return DenseNet(net.window, hop, net.channels, grids[-1].reach, tuple(steps))
+    return DenseNet(
+        net.window, hop, net.channels, grids[-1].reach, tuple(steps), tuple(hop // g.grid for g in grids), digest(net)
+    )
 
 
 def _transform(step: Step, inputs: list[_Grid], length: int, hop: int) -> tuple[Operation, _Grid]:

@@ -7,8 +7,9 @@ time has one meaning everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -136,6 +137,20 @@ class Net:
         return self.shapes()[-1][0]
 
 
+def digest(net: Net) -> str:
+    """Return the SHA-256, as hexadecimal text, of what a network computes: its operations, weights and connections."""
+    summed = hashlib.sha256(f"{net.window} {net.channels}".encode())
+    for step in net.steps:
+        summed.update(f"{type(step.operation).__name__} {step.inputs}".encode())
+        for part in fields(step.operation):
+            value = getattr(step.operation, part.name)
+            summed.update(part.name.encode())
+            summed.update(
+                f"{value.shape}".encode() + value.tobytes() if isinstance(value, np.ndarray) else f"{value}".encode()
+            )
+    return summed.hexdigest()
+
+
 def extent(operation: Conv | Pool) -> int:
     """Return how many timesteps one value of a convolution or pooling looks at."""
     return (operation.kernel - 1) * operation.dilation + 1
@@ -163,6 +178,15 @@ def shape_of(step: Step, inputs: list[tuple[int, int]]) -> tuple[int, int]:
     if time < 1:
         raise ConversionError(f"{step.name}: its input of {inputs[0][1]} timesteps is too short")
     return channels, time
+
+
+def multiply_adds(steps: Sequence[Step], positions: Sequence[int]) -> int:
+    """Return how many products of a weight and a value the convolutions take for so many results of each step."""
+    return sum(
+        operation.weight.size * count
+        for operation, count in zip((step.operation for step in steps), positions, strict=True)
+        if isinstance(operation, Conv)
+    )
 
 
 def fold_scales(net: Net) -> Net:

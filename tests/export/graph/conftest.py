@@ -1,5 +1,7 @@
 """Running graphs, and random networks in canonical form."""
 
+import json
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -31,6 +33,32 @@ def run_graph():
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         (source,) = session.get_inputs()
         return session.run(None, {source.name: np.ascontiguousarray(array, np.float32)})[0]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_stateful():
+    """Run a stateful file over recordings [streams, time, channels] and return the answers for their windows."""
+
+    def run(model, recordings, window, hop):
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        state = json.loads(session.get_modelmeta().custom_metadata_map["edgeconv.state"])
+        streams, _, channels = recordings.shape
+        tensors = {
+            tensor["input"]: np.full([streams, *tensor["shape"][1:]], tensor["start"], np.float32)
+            for tensor in state["tensors"]
+        }
+        steps = state["warm_up"] + 1
+        # What completes no hop before the first window's end goes in front of it.
+        lead = np.zeros((streams, steps * hop - window, channels), np.float32)
+        fed = np.concatenate([lead, recordings], axis=1).astype(np.float32)
+        rows = []
+        for at in range(0, fed.shape[1] - hop + 1, hop):
+            row, *after = session.run(None, {"samples": fed[:, at : at + hop], **tensors})
+            tensors = dict(zip(tensors, after, strict=True))
+            rows.append(row)
+        return np.stack(rows[steps - 1 :], axis=1)
 
     return run
 
