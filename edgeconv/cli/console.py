@@ -78,6 +78,30 @@ def whole_numbers(text: str | None, option: str) -> list[int]:
         raise UsageError(f"{option} is {text!r}; give whole numbers separated by commas, such as 16,8,1") from None
 
 
+def certificate_of(folder: Path) -> dict[str, Any]:
+    """Return the certificate of a model folder; nothing where it has none that can be read."""
+    from edgeconv.folder import CERTIFICATE, read_json
+    from edgeconv.runtime.errors import EdgeconvError
+
+    try:
+        return read_json(folder / CERTIFICATE, "`edgeconv export`")
+    except EdgeconvError:
+        return {}
+
+
+def why_missing(model: Path, name: str, hop: int) -> str:
+    """Return why a model has no `dense.onnx`, or another such file, and what to do."""
+    from edgeconv.folder import kind_of
+
+    if not model.is_dir():
+        return f"{model.name} is one file; its folder may have {name}"
+    left_out = certificate_of(model).get("left_out", {})
+    reason = left_out.get(name) or left_out.get(kind_of(name))
+    if reason:
+        return f"there can be no {name}: {reason}"
+    return f"there is no {name}; `edgeconv export {model} --format dense,stateful --hops {hop}` writes it"
+
+
 def load_data(path: Path | None) -> Dataset:
     """Load the data of a command and say which they are."""
     from edgeconv.data import load_data as load

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
 
-from .console import count, note
+from .console import count, note, why_missing
 from .interrupt import WholeLines
 
 LABELS_HEADER = b"recording,start_s,end_s,label"
@@ -39,6 +39,7 @@ def stream(
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
     from edgeconv.runtime import Classifier, StreamClassifier
+    from edgeconv.runtime.forms import form_file
     from edgeconv.runtime.sinks import open_sink
 
     _quieten_onnx_runtime()
@@ -47,6 +48,9 @@ def stream(
     chosen = f" (asked for: {device})" if device != classifier.device else ""
     note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; on {classifier.device}{chosen}")
     streaming = StreamClassifier(classifier, hop)
+    if model.is_dir() and classifier.forms(hop).dense is None and streaming.hop < spec.window:
+        missing = why_missing(model, form_file("dense", streaming.hop, spec), streaming.hop)
+        note(f"window by window, because {missing}")
     recordings = without_labels(recordings)
     began = time.perf_counter()
     windows = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from .score import Scorer
 from .spec import ModelSpec
 from .stateful import Stepper
 
-WORTH = 0.25
-"""A single stream's step is taken where it needs at most this part of the windowed form's multiply-adds.
+WORTH_A_STEP = 2_000_000
+"""Multiply-adds that a step must save for a stream that is alone to go by the stateful form.
 
-Running a small network is mostly the call itself, and a step has more tensors to hand over (`docs/benchmarks.md`).
+Running a small network is mostly the call itself, and a step has more to call and to hand over than a window: on a
+processor with wide vectors that takes as long as a million multiply-adds. Many streams share the call, and save with
+every one.
 """
 
 
@@ -33,6 +36,12 @@ class Forms:
 def form_file(form: str, hop: int, spec: ModelSpec) -> str:
     """Return the name of a form's file for a hop: `dense.onnx` for the spec's hop, `dense.hop8.onnx` for another."""
     return f"{form}.onnx" if hop == spec.hop else f"{form}.hop{hop}.onnx"
+
+
+def form_of(name: str, spec: ModelSpec) -> tuple[str, int | None]:
+    """Return form and hop of a file by its name: `windowed` at any hop for what is no `dense` or `stateful` file."""
+    match = re.fullmatch(r"(dense|stateful)(?:\.hop([1-9][0-9]*))?\.onnx", name)
+    return ("windowed", None) if match is None else (match[1], int(match[2] or spec.hop))
 
 
 def open_forms(folder: Path, windowed: OpenModel, hop: int, device: str, threads: int, spin: bool) -> Forms:
@@ -65,4 +74,4 @@ def is_worth_it(stateful: OpenModel, windowed: OpenModel) -> bool:
     """Whether a step for one stream is expected to be faster than the windowed form for one window."""
     if stateful.multiply_adds is None or windowed.multiply_adds is None:
         return False
-    return stateful.multiply_adds <= WORTH * windowed.multiply_adds
+    return windowed.multiply_adds - stateful.multiply_adds >= WORTH_A_STEP

@@ -11,6 +11,8 @@ from edgeconv.runtime.model_file import OpenModel
 
 HOPS = [4, 1, 5, 15]
 """Hops that the committed forms have files for; the window is 12."""
+MULTIPLY_ADDS = {hop: hop * 18 + 45 for hop in HOPS}
+"""3 taps of 2 channels to 3 for each new sample, and 5 taps of 3 to 3 for the answer."""
 NOISE = 1e-6
 """Probabilities of a network of 63 weights: float32 sums in two orders."""
 
@@ -25,7 +27,7 @@ def folder(models, tmp_path):
 def every_form(models):
     """A classifier for which a step always pays, so that each form is run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forms, "WORTH", 1e9)
+        patch.setattr(forms, "WORTH_A_STEP", -1e9)
         classifier = Classifier.load(models / "forms")
         for hop in HOPS:
             assert classifier.forms(hop).stateful_for_one == (hop < 12)
@@ -102,12 +104,16 @@ def test_reset_forgets_the_state(every_form):
     np.testing.assert_array_equal(pushed(), first)
 
 
-def test_a_step_is_taken_only_where_it_saves_enough(models, windowed):
-    cost = windowed.model.multiply_adds
+@pytest.mark.parametrize("saving", [300, 400, 500])
+def test_a_step_is_taken_only_where_it_saves_enough(models, windowed, monkeypatch, saving):
+    monkeypatch.setattr(forms, "WORTH_A_STEP", saving)
+    saved = {hop: windowed.model.multiply_adds - MULTIPLY_ADDS[hop] for hop in HOPS}
+    assert any(saved[hop] < saving for hop in HOPS)
     classifier = Classifier.load(models / "forms")
     for hop in HOPS:
         found = classifier.forms(hop)
-        assert found.stateful_for_one == (hop < 12 and found.stateful.model.multiply_adds <= forms.WORTH * cost)
+        assert found.stateful.model.multiply_adds == found.dense.model.multiply_adds == MULTIPLY_ADDS[hop]
+        assert found.stateful_for_one == (hop < 12 and saved[hop] >= saving)
     assert windowed.forms(4) == forms.Forms()
 
 

@@ -88,15 +88,15 @@ def write_stateful(net: StatefulNet, spec: ModelSpec, layout: Layout = DEFAULT_L
             values.append(held.cut(step.inputs[0], cuts[0], operation.stride, name), flat=False)
         elif isinstance(operation, Conv | Pool) and one_result:
             # Its taps are cut out of the value one by one where they lie apart, so that it needs no dilation.
-            taps = held.cut(step.inputs[0], cuts[0], operation.dilation, f"{name}_taps")
+            taps = step.inputs[0], cuts[0], operation.dilation, f"{name}_taps"
             if isinstance(operation, Conv) and operation.groups == 1:
-                values.append(_product(writer, operation, writer.flatten(taps, f"{name}_flat"), name), flat=True)
+                values.append(_product(writer, operation, held.flat(*taps), name), flat=True)
             else:
                 alone = replace(operation, stride=1, dilation=1)
-                values.append(writer.step(alone, [taps], name), flat=False)
+                values.append(writer.step(alone, [held.cut(*taps)], name), flat=False)
         elif not isinstance(operation, Conv | Pool) and any(map(values.is_flat, step.inputs)):
             inputs = [
-                held.flat(i, cut, f"{name}_flat{n}") for n, (i, cut) in enumerate(zip(step.inputs, cuts, strict=True))
+                held.flat(i, cut, 1, f"{name}_cut{n}") for n, (i, cut) in enumerate(zip(step.inputs, cuts, strict=True))
             ]
             values.append(writer.step(operation, inputs, name, flat=True), flat=True)
         else:
@@ -142,15 +142,18 @@ class _Held:
 
     def cut(self, number: int, cut: Cut, step: int, name: str) -> Any:
         """Return the positions that a layer looks at, every `step`-th of them."""
-        whole = cut == Cut(0, self._net.held[number] + self._net.new[number])
         value = self.joined(number)
-        return value if whole and step == 1 else self._writer.cut(value, cut.start, cut.stop, step, name)
+        whole = self._is_whole(number, cut, step)
+        return value if whole else self._writer.cut(value, cut.start, cut.stop, step, name)
 
-    def flat(self, number: int, cut: Cut, name: str) -> Any:
-        """Return the only position that a layer looks at as [streams, channels]."""
-        if self._net.held[number] == 0:
+    def flat(self, number: int, cut: Cut, step: int, name: str) -> Any:
+        """Return the positions that a layer looks at as [streams, channels · positions]."""
+        if self._net.held[number] == 0 and self._is_whole(number, cut, step):
             return self._values.flat(number)
-        return self._writer.flatten(self.cut(number, cut, 1, name), f"{name}ed")
+        return self._writer.flatten(self.cut(number, cut, step, name), f"{name}_flat")
+
+    def _is_whole(self, number: int, cut: Cut, step: int) -> bool:
+        return step == 1 and cut == Cut(0, self._net.held[number] + self._net.new[number])
 
 
 def _equally_long(writer: Writer, inputs: list[Any], name: str) -> list[Any]:

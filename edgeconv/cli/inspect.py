@@ -1,0 +1,138 @@
+"""edgeconv inspect."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import certificate_of, table, why_missing
+
+if TYPE_CHECKING:
+    from edgeconv.runtime import Classifier
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
+    hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a model expects and answers, which files it has, and which of them runs for what, and why.
+
+    Example: edgeconv inspect models/har_conv1d --hop 16
+    """
+    from edgeconv.runtime import Classifier, SlidingWindow
+
+    classifier = Classifier.load(model)
+    spec = classifier.spec
+    hop = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels)).hop
+    found = {
+        "spec": asdict(spec),
+        "files": files_of(model, classifier),
+        "hop": hop,
+        "runs": runs(model, classifier, hop),
+    }
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if json_ else as_text(classifier, found))
+
+
+def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
+    """Return what there is of the model: for each ONNX or TFLite file its form, hop, cost, size and certificate."""
+    from edgeconv.folder import file_sha256
+    from edgeconv.runtime.forms import form_of
+
+    if not model.is_dir():
+        return [describe(model.name, "windowed", None, classifier.model.multiply_adds, model, "")]
+    certified = certificate_of(model).get("artefacts", {})
+    rows = []
+    for path in sorted(path for path in model.iterdir() if path.suffix in (".onnx", ".tflite")):
+        entry = certified.get(path.name)
+        if entry is None:
+            standing = "not certified"
+        elif entry["sha256"] != file_sha256(path):
+            standing = "changed since it was certified"
+        else:
+            standing = f"certified, largest |Δp| {entry['max_abs_diff']:.1e}"
+        form, hop = form_of(path.name, classifier.spec)
+        cost = None if path.suffix == ".tflite" else cost_of(classifier, form, hop)
+        rows.append(describe(path.name, form, hop, cost, path, standing))
+    return rows
+
+
+def describe(name: str, form: str, hop: int | None, cost: int | None, path: Path, standing: str) -> dict[str, Any]:
+    """Return one row about a file."""
+    return {"file": name, "form": form, "hop": hop, "multiply_adds": cost, "bytes": path.stat().st_size,
+            "certificate": standing}  # fmt: skip
+
+
+def cost_of(classifier: Classifier, form: str, hop: int | None) -> int | None:
+    """Return the multiply-adds of one more answer, as the file states them."""
+    found = classifier.forms(hop)
+    model = {"dense": found.dense, "stateful": found.stateful}.get(form, classifier)
+    return None if model is None else model.model.multiply_adds
+
+
+def runs(model: Path, classifier: Classifier, hop: int) -> dict[str, dict[str, str]]:
+    """Return, for each use, the file that runs at a hop and why."""
+    from edgeconv.runtime.forms import WORTH_A_STEP, form_file
+
+    spec, found, whole = classifier.spec, classifier.forms(hop), classifier.model.multiply_adds
+    windowed = model.name if not model.is_dir() else "model.onnx"
+    dense, stateful = form_file("dense", hop, spec), form_file("stateful", hop, spec)
+    why_not = {name: why_missing(model, name, hop) for name in (dense, stateful)}
+
+    def part(form: Any) -> str:
+        cost = form.model.multiply_adds
+        return f"{cost:,} multiply-adds a window" + ("" if not whole else f", {100 * cost / whole:.0f} % of {whole:,}")
+
+    recordings = (
+        {"file": dense, "why": f"each convolution is computed once: {part(found.dense)}"}
+        if found.dense
+        else {"file": windowed, "why": why_not[dense]}
+    )
+    if found.stateful is None:
+        one = many = {"file": windowed, "why": why_not[stateful]}
+    else:
+        one = {
+            "file": stateful if found.stateful_for_one else windowed,
+            "why": f"a step takes {part(found.stateful)}; alone it pays where it saves {WORTH_A_STEP:,} or more",
+        }
+        many = (
+            {"file": stateful, "why": f"{found.stateful.state_bytes:,} bytes of state a stream"}
+            if hop < spec.window
+            else {"file": windowed, "why": "the windows do not overlap"}
+        )
+    return {"recordings": recordings, "one stream": one, "many streams": many}
+
+
+def as_text(classifier: Classifier, found: dict[str, Any]) -> str:
+    """Return what was found for people."""
+    spec = classifier.spec
+    rate = spec.sampling_rate_hz
+    channels = table(
+        ["channel", "unit", "seen in training"],
+        [[c.name, c.unit, "" if c.minimum is None else f"{c.minimum:.3g} to {c.maximum:.3g}"] for c in spec.channels],
+    )
+    files = table(
+        ["file", "form", "hop", "multiply-adds a window", "KiB", "certificate"],
+        [
+            [
+                row["file"],
+                row["form"],
+                row["hop"] or "any",
+                "" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}",
+                f"{row['bytes'] / 1024:.0f}",
+                row["certificate"],
+            ]
+            for row in found["files"]
+        ],
+    )
+    uses = "\n".join(f"  {use:<14}{run['file']}: {run['why']}" for use, run in found["runs"].items())
+    return (
+        f"{spec.name} version {spec.version}, trained on {spec.trained_on}\n"
+        f"window {spec.window} samples ({spec.window / rate:g} s), hop {spec.hop} ({spec.hop / rate:g} s), "
+        f"{rate:g} samples a second\n"
+        f"labels {', '.join(spec.labels)}\n\n{channels}\n\n{files}\n\nAt hop {found['hop']} this runs:\n{uses}"
+    )
