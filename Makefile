@@ -14,7 +14,7 @@ READY  := $(VENV)/.ready
 # With DATA="…/UCI HAR Dataset.zip" the real data, otherwise the generated set.
 data_option = $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test test-versions lint format lock reproduce clean
+.PHONY: help setup demo test test-versions stress lint format lock reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -38,6 +38,9 @@ test: $(READY)  ## Run all tests; those on real data need EDGECONV_DATA or ../sh
 test-versions: $(READY)  ## Run the tests with the lowest versions allowed, and with the newest on other Pythons (slow).
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh "$(PYTHON)" lowest-direct
 	for python in $(PYTHONS); do PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh $$python highest || exit 1; done
+
+stress: $(READY)  ## Random Keras networks in every form against the converter's graph (slow).
+	$(BIN)/python tools/stress_forms.py --networks 400
 
 lint: $(READY)  ## Check style and types.
 	$(BIN)/ruff check .

@@ -99,11 +99,17 @@ def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
     # tf2onnx's Keras entry point fails on Keras 3; a traced function with a named, typed input does not.
     traced = tf.function(lambda windows: model(windows, training=False))
     signature = [tf.TensorSpec((None, spec.window, len(spec.channels)), tf.float32, name=INPUT)]
+    eager_before = tf.config.functions_run_eagerly()
+    # Keras compiles grouped convolutions as functions of their own, which the converter cannot see into: this makes the
+    # trace run through them.
+    tf.config.run_functions_eagerly(True)
     try:
         with held_back_stderr():
             proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=opset)
     except Exception as error:  # the converter raises many kinds
         raise ConversionError(f"the model cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
+    finally:
+        tf.config.run_functions_eagerly(eager_before)
     name_ends(proto.graph, spec)
     write_spec(proto, spec)
     try:

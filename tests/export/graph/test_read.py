@@ -52,6 +52,15 @@ def networks():
         "residual": residual,
         "no convolution": flat,
         "one filter": lambda la, v: flat(la, la.Conv1D(1, 5, activation="tanh")(v)),
+        "grouped": lambda la, v: flat(la, la.Conv1D(6, 3, groups=3, activation="relu")(v)),
+        "one channel in the middle": lambda la, v: pooled(
+            la, la.Conv1D(4, 3, activation="relu")(la.MaxPooling1D(2)(la.SeparableConv1D(1, 3)(v)))
+        ),
+        "one channel pooled": lambda la, v: pooled(la, la.Conv1D(1, 3)(v)),
+        "one timestep": lambda la, v: flat(la, la.Conv1D(5, 1, activation="relu")(la.Conv1D(4, WINDOW)(v))),
+        "flattened after a batch normalisation": lambda la, v: flat(
+            la, la.BatchNormalization()(la.AveragePooling1D(3)(la.Conv1D(4, 3)(v)))
+        ),
         "same padding": lambda la, v: flat(la, la.Conv1D(5, 4, padding="same", strides=2, activation="relu")(v)),
         "causal": lambda la, v: flat(la, la.Conv1D(5, 3, padding="causal", activation="relu")(v)),
     }
