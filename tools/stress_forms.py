@@ -104,8 +104,8 @@ def answers(form: str, model: bytes, samples: np.ndarray, spec: ModelSpec) -> np
     running = session(model)
     if form == "dense":
         return running.run(None, {"samples": samples})[0]
-    names = tuple(end.name for end in running.get_inputs())
-    stepper = Stepper(OpenModel(running, names, spec, "cpu", running.get_modelmeta().custom_metadata_map))
+    names = (tuple(end.name for end in ends) for ends in (running.get_inputs(), running.get_outputs()))
+    stepper = Stepper(OpenModel(running, *names, spec, "cpu", running.get_modelmeta().custom_metadata_map))
     return step_through(stepper, [samples])[0]
 
 

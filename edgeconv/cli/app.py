@@ -8,7 +8,7 @@ import typer
 
 from edgeconv import __version__
 
-from . import data, demo, export, inspect, stream, train, verify
+from . import data, demo, doctor, export, inspect, stream, train, verify
 from .console import command, note
 
 app = typer.Typer(
@@ -38,7 +38,15 @@ def options(
     """Take a 1-D convolutional network for sensor signals from training to the edge."""
 
 
-for _verb in (demo.demo, train.train, export.export, verify.verify, inspect.inspect, stream.stream):
+for _verb in (
+    demo.demo,
+    train.train,
+    export.export,
+    verify.verify,
+    inspect.inspect,
+    stream.stream,
+    doctor.doctor,
+):
     app.command()(command(_verb))
 app.add_typer(data.app, name="data")
 

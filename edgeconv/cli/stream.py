@@ -24,7 +24,9 @@ def stream(
     recordings: Annotated[
         list[Path], typer.Argument(help="CSV, TSV, whitespace text or NPY files.", metavar="RECORDING")
     ],
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto; never another one than asked for.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, cuda,tf32,graph or auto; never another one than asked for.")
+    ] = "cpu",
     hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
     format_: Annotated[
         Literal["table", "jsonl", "csv"] | None,

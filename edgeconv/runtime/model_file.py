@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .binding import Bound
 from .devices import Device, create_session
 from .errors import ArtefactError, DeviceError, MissingFileError, UsageError
 from .spec import COST_KEY, METADATA_KEY, NETWORK_KEY, ModelSpec
@@ -26,16 +27,31 @@ class OpenModel:
 
     session: Any
     input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
     spec: ModelSpec
     device: str
     """The device that runs, read back from the session: `cpu` or `cuda:0`."""
     metadata: Mapping[str, str]
     """All entries of the file."""
+    bound: Bound | None = None
+    """What runs the session where tensors can stay on the device; on the processor a plain run is faster."""
 
     def run(self, *arrays: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the outputs for contiguous float32 inputs, both in the order of the graph."""
-        answers: list[NDArray[np.float32]] = self.session.run(None, dict(zip(self.input_names, arrays, strict=True)))
-        return answers
+        inputs = dict(zip(self.input_names, arrays, strict=True))
+        if self.bound is None:
+            answers: list[NDArray[np.float32]] = self.session.run(None, inputs)
+            return answers
+        return list(self.bound.run(inputs).values())
+
+    def run_keeping(self, array: NDArray[np.float32], state: list[Any]) -> tuple[NDArray[np.float32], list[Any]]:
+        """Return the first output, and the others as they may go into the next run: they stay on the device."""
+        if self.bound is None:
+            answer, *after = self.run(array, *state)
+            return answer, after
+        first, *names = self.output_names
+        found = self.bound.run(dict(zip(self.input_names, (array, *state), strict=True)), keep=names)
+        return found[first], [found[name] for name in names]
 
     @property
     def network(self) -> str | None:
@@ -85,7 +101,9 @@ def open_model(
     except ArtefactError as error:
         raise ArtefactError(f"{file}: {error}") from None
     check_ends(session, file, promised)
-    return OpenModel(session, tuple(end.name for end in session.get_inputs()), spec, str(used), metadata)
+    inputs, outputs = (tuple(end.name for end in ends) for ends in (session.get_inputs(), session.get_outputs()))
+    bound = None if used.kind == "cpu" else Bound(session, used)
+    return OpenModel(session, inputs, outputs, spec, str(used), metadata, bound)
 
 
 def read_spec(session: Any, file: Path) -> ModelSpec:

@@ -144,7 +144,7 @@ class StreamPool:
         if self._stepper is None:
             answers = self.classifier.model.run(samples)[0]
         else:
-            answers, after = self._stepper.step(samples, [state[rows] for state in self._states])
+            answers, *after = self._stepper.model.run(samples, *(state[rows] for state in self._states))
             for state, new in zip(self._states, after, strict=True):
                 state[rows] = new
             warm_up = self._stepper.warm_up

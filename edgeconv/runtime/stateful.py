@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from .model_file import Ends, OpenModel, Shape, open_model
 from .spec import STATE_KEY, ModelSpec
 
 STATEFUL_FILE = "stateful.onnx"
-State = list[NDArray[np.float32]]
-"""What some streams remember: float32 arrays, each with the streams as first axis."""
+State = list[Any]
+"""What some streams remember: float32 tensors with the streams as first axis, arrays or values of the device."""
 
 
 class Stepper:
@@ -54,8 +55,8 @@ class Stepper:
         """Bytes that one stream's state takes."""
         return sum(4 * int(np.prod(shape)) for shape in self.state_shapes)
 
-    def start(self, streams: int = 1) -> State:
-        """Return the state of streams that begin."""
+    def start(self, streams: int = 1) -> list[NDArray[np.float32]]:
+        """Return the state of streams that begin, as arrays."""
         return [np.zeros((streams, *shape), np.float32) for shape in self.state_shapes]
 
     def step(self, samples: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
@@ -65,8 +66,7 @@ class Stepper:
         state: of `start` or of the step before, for the same streams
         returns: float32 [streams, classes], and the next state
         """
-        probabilities, *after = self.model.run(np.ascontiguousarray(samples), *state)
-        return probabilities, after
+        return self.model.run_keeping(np.ascontiguousarray(samples), state)
 
 
 def _ends(spec: ModelSpec, metadata: Mapping[str, str]) -> Ends:
