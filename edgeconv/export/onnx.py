@@ -110,6 +110,7 @@ def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
         raise ConversionError(f"the model cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
     finally:
         tf.config.run_functions_eagerly(eager_before)
+    spell_out(proto.graph)
     name_ends(proto.graph, spec)
     write_spec(proto, spec)
     try:
@@ -117,6 +118,23 @@ def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"the converter wrote an invalid graph: {' '.join(str(error).split())[:300]}") from error
     return bytes(proto.SerializeToString())
+
+
+def spell_out(graph: Any) -> None:
+    """Write TensorFlow's operators that ONNX does not have, and that the converter leaves as they are, in ONNX's."""
+    from onnx import helper, numpy_helper
+
+    in_onnx = {"Erfc": "Erf", "Expm1": "Exp"}  # 1 - erf(x), which exact gelu has, and exp(x) - 1, which celu has
+    if any(node.op_type in in_onnx for node in graph.node):
+        graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "edgeconv_one"))
+    for at, node in reversed(list(enumerate(graph.node))):
+        if node.op_type in in_onnx:
+            inner = f"{node.output[0]}_{in_onnx[node.op_type]}"
+            terms = ["edgeconv_one", inner] if node.op_type == "Erfc" else [inner, "edgeconv_one"]
+            outer = helper.make_node("Sub", terms, list(node.output), name=node.name)
+            first = helper.make_node(in_onnx[node.op_type], list(node.input), [inner], name=f"{node.name}_inner")
+            node.CopyFrom(first)
+            graph.node.insert(at + 1, outer)
 
 
 def make_normalisation_constant(model: Any) -> None:

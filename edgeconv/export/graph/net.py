@@ -64,7 +64,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of each value by itself, as the ONNX operator of that name."""
+    """A function of each value by itself, as the ONNX operator of that name; `Clip` has its bounds as attributes."""
 
     op_type: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -187,6 +187,25 @@ def multiply_adds(steps: Sequence[Step], positions: Sequence[int]) -> int:
         for operation, count in zip((step.operation for step in steps), positions, strict=True)
         if isinstance(operation, Conv)
     )
+
+
+def leading_to(net: Net, last: int) -> Net:
+    """Return the network that ends in a step, with the steps that lead to it only, in an order of their connections.
+
+    A converter's order differs from run to run where there are branches; this one does not.
+    """
+    order: list[int] = []
+    waiting = [(last, False)]
+    while waiting:
+        number, inputs_done = waiting.pop()
+        if inputs_done:
+            order.append(number)
+        elif number and number not in order and (number, True) not in waiting:
+            waiting.append((number, True))
+            waiting += [(i, False) for i in reversed(net.steps[number - 1].inputs)]
+    place = {0: 0} | {number: at for at, number in enumerate(order, 1)}
+    steps = (net.steps[number - 1] for number in order)
+    return replace(net, steps=tuple(replace(step, inputs=tuple(place[i] for i in step.inputs)) for step in steps))
 
 
 def fold_scales(net: Net) -> Net:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeconv.runtime.errors import ConversionError
 
 from .axes import BATCH, CHANNELS, ONE, TIME, Follower, Value
-from .net import Activation, Combine, Conv, Crop, Net, Pad, Pool, Scale, Softmax, fold_scales
+from .net import Activation, Combine, Conv, Crop, Net, Pad, Pool, Scale, Softmax, fold_scales, leading_to
 
 ELEMENTWISE = frozenset(
     (
@@ -47,9 +47,9 @@ def read_net(model: bytes, *, channels_first: bool = False) -> Net:
     for node in graph:
         reader.read(node)
     last = reader.values.get(graph.outputs[0])
-    if last is None or last.number != len(reader.steps) or set(last.axes) - {BATCH, CHANNELS, ONE}:
+    if last is None or set(last.axes) - {BATCH, CHANNELS, ONE}:
         raise ConversionError("the graph does not end in [batch, classes]")
-    return fold_scales(Net(window, channels, tuple(reader.steps)))
+    return fold_scales(leading_to(Net(window, channels, tuple(reader.steps)), last.number))
 
 
 class _Reader(Follower):
@@ -182,6 +182,30 @@ class _Reader(Follower):
         value = self._tensor(node, name)
         attributes = {key: attribute.value for key, attribute in node.attributes.items()}
         return Value(self._add_step(Activation(node.op_type, attributes), (value.number,), name), value.axes)
+
+    def _on_clip(self, node: Any, name: str) -> Value:
+        bounds = [self._constant(node.inputs[i]) if len(node.inputs) > i else None for i in (1, 2)]
+        if any(bound is None and len(node.inputs) > i and node.inputs[i] for i, bound in enumerate(bounds, 1)):
+            raise ConversionError(f"{name}: clips to bounds that are computed")
+        low, high = (None if bound is None else float(bound) for bound in bounds)
+        return self._clipped(node, name, low, high)
+
+    def _on_min(self, node: Any, name: str) -> Value:
+        return self._clipped(node, name, None, self._scalar(node, name))
+
+    def _on_max(self, node: Any, name: str) -> Value:
+        return self._clipped(node, name, self._scalar(node, name), None)
+
+    def _scalar(self, node: Any, name: str) -> float:
+        constant = self._constant(node.inputs[1]) if len(node.inputs) == 2 else None
+        if constant is None or constant.size != 1:
+            raise ConversionError(f"{name}: {node.op_type} of something else than a value and a number")
+        return float(constant.ravel()[0])
+
+    def _clipped(self, node: Any, name: str, low: float | None, high: float | None) -> Value:
+        value = self._tensor(node, name)
+        clip = Activation("Clip", {"min": low, "max": high})
+        return Value(self._add_step(clip, (value.number,), name), value.axes)
 
     def _on_add(self, node: Any, name: str) -> Value:
         return self._arithmetic(node, name, lambda c, _: (np.ones_like(c), c), "Add")

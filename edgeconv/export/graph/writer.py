@@ -83,6 +83,13 @@ class Writer:
                 scaled = self.add("Mul", [scaled, factor], f"{name}_scaled")
             shift = self.constant(f"{name}_shift", operation.shift.reshape(-1, *ones))
             return self.add("Add", [scaled, shift], name)
+        if isinstance(operation, Activation) and operation.op_type == "Clip":
+            bounds = [(key, operation.attributes[key]) for key in ("min", "max")]
+            given = [
+                None if bound is None else self.constant(f"{name}_{key}", np.array(bound, np.float32))
+                for key, bound in bounds
+            ]
+            return self.add("Clip", [value, *given], name)
         if isinstance(operation, Activation):
             return self.add(operation.op_type, [value], name, **operation.attributes)
         if isinstance(operation, Softmax):

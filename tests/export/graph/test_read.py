@@ -14,6 +14,12 @@ from edgeconv.runtime import ConversionError
 
 WINDOW, CHANNELS, CLASSES = 40, 3, 4
 
+ACTIVATIONS = (
+    "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "mish",
+    "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "squareplus", "tanh",
+)  # fmt: skip
+"""Keras's activations that have a canonical form."""
+
 
 def networks():
     """Name → function of (layers, values) that gives the values of the last layer; all end in probabilities."""
@@ -60,6 +66,9 @@ def networks():
         "one timestep": lambda la, v: flat(la, la.Conv1D(5, 1, activation="relu")(la.Conv1D(4, WINDOW)(v))),
         "flattened after a batch normalisation": lambda la, v: flat(
             la, la.BatchNormalization()(la.AveragePooling1D(3)(la.Conv1D(4, 3)(v)))
+        ),
+        "every activation": lambda la, v: flat(
+            la, la.Concatenate()([la.Conv1D(2, 3, activation=activation)(v) for activation in ACTIVATIONS])
         ),
         "same padding": lambda la, v: flat(la, la.Conv1D(5, 4, padding="same", strides=2, activation="relu")(v)),
         "causal": lambda la, v: flat(la, la.Conv1D(5, 3, padding="causal", activation="relu")(v)),
