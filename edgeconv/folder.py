@@ -26,10 +26,11 @@ STATEFUL = "stateful.onnx"
 TFLITE = "model.tflite"
 INT8_TFLITE = "model.int8.tflite"
 CALIBRATION = "calibration.json"
+TUNING = "tuning.json"
 CERTIFICATE = "certificate.json"
 CARD = "README.md"
 
-EXPORTED = (ONNX, DENSE, STATEFUL, TFLITE, INT8_TFLITE, CALIBRATION, CERTIFICATE, CARD)
+EXPORTED = (ONNX, DENSE, STATEFUL, TFLITE, INT8_TFLITE, CALIBRATION, TUNING, CERTIFICATE, CARD)
 """Files derived from `model.keras`: they go when another network takes its place."""
 FOR_OTHER_HOPS = re.compile(r"(dense|stateful)\.hop[1-9][0-9]*(\.onnx)")
 """Names of forms at another hop than the spec's, such as `dense.hop16.onnx`."""

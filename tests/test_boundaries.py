@@ -51,9 +51,10 @@ RULES = {
     "edgeconv.data":          rule("runtime folder data",                      "numpy"),
     "edgeconv.evaluate":      rule("runtime data folder evaluate",             "numpy",          "tensorflow keras"),
     "edgeconv.train":         rule("runtime data folder evaluate train",       "numpy",          "tensorflow keras"),
-    "edgeconv.export":        rule("runtime data folder evaluate train export", "numpy",
+    "edgeconv.export":        rule("runtime data folder evaluate train bench export", "numpy",
                                    "tensorflow keras onnx onnx_ir tf2onnx"),
-    "edgeconv.cli":           rule("edgeconv runtime data folder evaluate train export cli", "typer",
+    "edgeconv.bench":         rule("edgeconv runtime folder bench",            "numpy",          "onnxruntime"),
+    "edgeconv.cli":           rule("edgeconv runtime data folder evaluate train export bench cli", "typer",
                                    "numpy rich onnxruntime"),
 }
 # fmt: on

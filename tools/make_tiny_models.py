@@ -12,13 +12,14 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeconv.export.graph.dense import to_dense
-from edgeconv.export.graph.net import Activation, Conv, Net, Pool, Softmax, Step
+from edgeconv.export.graph.net import Activation, Conv, Net, Pool, Softmax, Step, digest
 from edgeconv.export.graph.read import read_net
 from edgeconv.export.graph.stateful import to_stateful
 from edgeconv.export.graph.write import write_dense, write_stateful, write_windowed
 from edgeconv.export.onnx import write_spec
 from edgeconv.runtime import Channel, ModelSpec, Triad
 from edgeconv.runtime.forms import form_file
+from edgeconv.runtime.spec import NETWORK_KEY
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "runtime" / "models"
 SPEC = ModelSpec(
@@ -82,9 +83,12 @@ def main() -> None:
     }
     net = read_net(make().SerializeToString())
     (FOLDER / "dense.onnx").write_bytes(write_dense(to_dense(net, SPEC.hop), 3, SPEC))
+    (FOLDER / "stateful.onnx").write_bytes(write_stateful(to_stateful(net, SPEC.hop), SPEC))
     for name, model in variants.items():
         if name != "no_spec":
             write_spec(model, SPEC)
+        if name == "tiny":  # the windowed form of the network that dense.onnx is
+            model.metadata_props.add(key=NETWORK_KEY, value=digest(net))
         (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
     write_forms(FOLDER / "forms")
 

@@ -22,6 +22,9 @@ def export(
             metavar="LIST",
         ),
     ] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Time layouts and threads on this machine, and take what is fastest.")
+    ] = False,
     hops: Annotated[
         str | None,
         typer.Option(help="Write the dense and stateful forms at these hops, too, such as 16,8,1.", metavar="LIST"),
@@ -33,6 +36,7 @@ def export(
 
     Example: edgeconv export models/walk
     """
+    from edgeconv import folder as files
     from edgeconv.export.pipeline import export as run
 
     dataset = load_data_of(model, data)
@@ -42,13 +46,41 @@ def export(
             dataset,
             opset=opset,
             formats=None if formats is None else [name.strip() for name in formats.split(",")],
+            tuned=tune,
             hops=whole_numbers(hops, "--hops"),
             on_progress=lambda what: show(f"export: {what}", 0),
         )
     typer.echo(certificate_table(certificate))
+    if tune:
+        typer.echo(tuning_table(files.read_json(model / files.TUNING, "`edgeconv export --tune`")))
     for name, reason in certificate["left_out"].items():
         note(f"no {name}: {reason}")
     note(f"{model} is verified and in place; next: edgeconv stream {model} RECORDING.csv")
+
+
+def tuning_table(tuning: dict[str, Any]) -> str:
+    """Return what was timed, and what was chosen, as a table."""
+    rows = []
+    for row in tuning["table"]:
+        time_us, part = row["us_per_prediction"], row["of_default"]
+        rows.append(
+            [
+                row["use"],
+                row["layout"],
+                str(row["threads"]),
+                f"{time_us['value']:.1f} ({time_us['low']:.1f}–{time_us['high']:.1f})",
+                f"{part['value']:.2f} ({part['low']:.2f}–{part['high']:.2f})",
+                row["verdict"],
+                "chosen" if row["chosen"] else "",
+            ]
+        )
+    head = ["use", "convolutions", "threads", "µs a prediction (95 %)", "of the default", "verdict", ""]
+    machine = tuning["machine"]
+    one = {"stateful": "goes by the stateful form", "windowed": "goes window by window"}[tuning["choice"]["one stream"]]
+    return (
+        f"\nTimed on {machine['processor']}, {machine['cores_available']} cores; a verdict needs "
+        f"{100 * tuning['margin']:.0f} % beyond the interval:\n{table(head, rows)}\nA stream that is alone {one}."
+    )
 
 
 def certificate_table(certificate: dict[str, Any]) -> str:

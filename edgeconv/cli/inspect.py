@@ -77,8 +77,10 @@ def cost_of(classifier: Classifier, form: str, hop: int | None) -> int | None:
 def runs(model: Path, classifier: Classifier, hop: int) -> dict[str, dict[str, str]]:
     """Return, for each use, the file that runs at a hop and why."""
     from edgeconv.runtime.forms import WORTH_A_STEP, form_file
+    from edgeconv.runtime.tuning import read_tuning
 
     spec, found, whole = classifier.spec, classifier.forms(hop), classifier.model.multiply_adds
+    tuning = read_tuning(model) if model.is_dir() else None
     windowed = model.name if not model.is_dir() else "model.onnx"
     dense, stateful = form_file("dense", hop, spec), form_file("stateful", hop, spec)
     why_not = {name: why_missing(model, name, hop) for name in (dense, stateful)}
@@ -95,9 +97,11 @@ def runs(model: Path, classifier: Classifier, hop: int) -> dict[str, dict[str, s
     if found.stateful is None:
         one = many = {"file": windowed, "why": why_not[stateful]}
     else:
+        tuned = tuning is not None and (tuning.network, tuning.hop) == (classifier.model.network, hop)
+        rule = "measured on this machine" if tuned else f"alone it pays where it saves {WORTH_A_STEP:,} or more"
         one = {
             "file": stateful if found.stateful_for_one else windowed,
-            "why": f"a step takes {part(found.stateful)}; alone it pays where it saves {WORTH_A_STEP:,} or more",
+            "why": f"a step takes {part(found.stateful)}; {rule}",
         }
         many = (
             {"file": stateful, "why": f"{found.stateful.state_bytes:,} bytes of state a stream"}

@@ -32,7 +32,10 @@ def stream(
         Literal["table", "jsonl", "csv"] | None,
         typer.Option("--format", help="By default a table on a terminal and JSON lines in a pipe."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Processor threads within one run of the model.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Processor threads within one run; by default 1, or what `export --tune` chose here."),
+    ] = None,
 ) -> None:
     """Classify every window of recordings of any length: one prediction per window on stdout.
 
@@ -43,12 +46,17 @@ def stream(
     from edgeconv.runtime import Classifier, StreamClassifier
     from edgeconv.runtime.forms import form_file
     from edgeconv.runtime.sinks import open_sink
+    from edgeconv.runtime.tuning import read_tuning
 
     _quieten_onnx_runtime()
+    if threads is None:
+        tuning = read_tuning(model) if model.is_dir() else None
+        threads = tuning.threads.get("recording", 1) if tuning else 1
     classifier = Classifier.load(model, device, threads=threads)
     spec = classifier.spec
     chosen = f" (asked for: {device})" if device != classifier.device else ""
-    note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; on {classifier.device}{chosen}")
+    several = f" with {threads} threads" if threads > 1 else ""
+    note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; on {classifier.device}{several}{chosen}")
     streaming = StreamClassifier(classifier, hop)
     if model.is_dir() and classifier.forms(hop).dense is None and streaming.hop < spec.window:
         missing = why_missing(model, form_file("dense", streaming.hop, spec), streaming.hop)

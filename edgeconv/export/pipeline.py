@@ -23,8 +23,10 @@ from edgeconv.train.protocol import now
 
 from .calibration import ATTEMPTS, Calibration
 from .card import model_card
+from .graph.writer import DEFAULT_LAYOUT, Layout
 from .onnx import DEFAULT_OPSET, read_model, write_form
 from .tflite import to_tflite
+from .tune import tune
 
 FORMATS = {
     "onnx": files.ONNX,
@@ -45,6 +47,7 @@ def export(
     opset: int = DEFAULT_OPSET,
     formats: Sequence[str] | None = None,
     hops: Sequence[int] = (),
+    tuned: bool = False,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export a trained model folder in all formats, or those given, and return its certificate.
@@ -53,7 +56,8 @@ def export(
     compared with the Keras model on all test windows. Those within their limits are put in place together with the
     certificate. A file exported before stays if it was certified for the same model and data, and is removed otherwise,
     so that the folder never contradicts itself. Where no formats are given and a network has no dense or stateful form,
-    the certificate's `left_out` says why. Calls `on_progress` with what is done.
+    the certificate's `left_out` says why. With `tuned` the layouts of the ONNX files are those that are fastest on this
+    machine, and `tuning.json` says which these are and what was measured. Calls `on_progress` with what is done.
     Raises UsageError for an unknown format or a hop below 1, ConversionError where a format that was asked for cannot
     be, CheckError, after placing the others, where a file is out of its limits; the message says by how much.
     """
@@ -75,6 +79,13 @@ def export(
     left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
         check = Check(spec, dataset, reference)
+        layouts: dict[str, Layout] = {}
+        if tuned:
+            tuning = tune(
+                source, aside, lambda file: not check(file).violations(limits_of(file.name)), on_progress=on_progress
+            )
+            layouts = tuning["choice"]["layouts"]
+            files.write_json(aside / files.TUNING, tuning)
         for format_, hop, name in planned(wanted, hops, spec):
             on_progress(name)
             if format_ == "int8":
@@ -84,7 +95,7 @@ def export(
                 seen = check(aside / name)
             else:
                 try:
-                    (aside / name).write_bytes(write_form(source, format_, hop))
+                    (aside / name).write_bytes(write_form(source, format_, hop, layouts.get(format_, DEFAULT_LAYOUT)))
                 except ConversionError as error:
                     if formats is not None:
                         raise
@@ -207,8 +218,10 @@ def place(aside: Path, folder: Path, certificate: dict[str, Any]) -> None:
     The old certificate goes first: between the two moments the folder has none, rather than a wrong one.
     """
     (folder / files.CERTIFICATE).unlink(missing_ok=True)
+    if any(path.suffix == ".onnx" for path in aside.iterdir()):
+        (folder / files.TUNING).unlink(missing_ok=True)  # what it says of layouts holds for the files before these
     for name in files.exported_files(folder):
-        certified_as = files.INT8_TFLITE if name == files.CALIBRATION else name
+        certified_as = {files.CALIBRATION: files.INT8_TFLITE, files.TUNING: files.ONNX}.get(name, name)
         if certified_as not in certificate["artefacts"] and name != files.CARD:
             (folder / name).unlink(missing_ok=True)
     for name in files.exported_files(aside):

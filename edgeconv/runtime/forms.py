@@ -11,6 +11,7 @@ from .model_file import OpenModel
 from .score import Scorer
 from .spec import ModelSpec
 from .stateful import Stepper
+from .tuning import read_tuning
 
 WORTH_A_STEP = 2_000_000
 """Multiply-adds that a step must save for a stream that is alone to go by the stateful form.
@@ -58,6 +59,9 @@ def open_forms(folder: Path, windowed: OpenModel, hop: int, device: str, threads
     if file.exists():
         stateful = Stepper.load(file, device, threads=threads, spin=spin)
         require_same_network(stateful.model, windowed, hop, file)
+    tuning = read_tuning(folder)
+    if stateful and tuning and (tuning.network, tuning.hop) == (windowed.network, hop):
+        return Forms(dense, stateful, tuning.stateful_for_one)
     worth_it = stateful is not None and hop < windowed.spec.window and is_worth_it(stateful.model, windowed)
     return Forms(dense, stateful, worth_it)
 

@@ -8,7 +8,8 @@ import pytest
 
 import edgeconv
 
-VERBS = ["demo", "train", "export", "verify", "stream", "data list", "data verify", "data recordings", "data fetch"]
+VERBS = ["demo", "train", "export", "verify", "inspect", "stream", "bench", "doctor"]
+VERBS += ["data list", "data verify", "data recordings", "data fetch"]
 
 LIST_MODULES = """
 import json, sys
