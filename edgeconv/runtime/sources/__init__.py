@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from io import BufferedReader
 from pathlib import Path
 
@@ -22,7 +25,8 @@ def read_recording(path: str | Path, channels: Sequence[str], chunk: int = 4096)
 
     An NPY file holds [timesteps, channels]. Anything else is text in UTF-8, one sample a line, separated by tabs,
     semicolons, commas or white space. Its columns are found by the names in its header, in any order and among
-    others; without a header it has the model's channels in the model's order.
+    others; without a header it has the model's channels in the model's order. A long text file is read ahead on a
+    second core, with pyarrow or polars where it is installed; a pipe is read as its samples come.
 
     channels: names in the model's order
     chunk: most timesteps in one piece; pieces are also cut where the reader's own blocks end
@@ -39,10 +43,11 @@ def read_recording(path: str | Path, channels: Sequence[str], chunk: int = 4096)
             blocks = read_npy(file, where, channels)
         else:
             refuse_foreign(head, where)
-            blocks = read_text(file, where, channels)
-        for block in blocks:
-            for start in range(0, len(block), chunk):
-                yield block[start : start + chunk]
+            blocks = read_text(file, where, channels, _measure(file))
+        with closing(blocks):
+            for block in blocks:
+                for start in range(0, len(block), chunk):
+                    yield block[start : start + chunk]
 
 
 def _open(path: Path, where: str) -> BufferedReader:
@@ -55,3 +60,9 @@ def _open(path: Path, where: str) -> BufferedReader:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(f"{where}: cannot be opened ({reason}); expected a file that this user may read") from None
+
+
+def _measure(file: BufferedReader) -> int:
+    """Return the size of a file in bytes, and 0 for a pipe or a device, of which nobody knows it."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -6,7 +6,7 @@ The file is read, not mapped: a mapped file that shrinks meanwhile kills the pro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from io import BufferedReader
 from typing import Any
 
@@ -20,7 +20,7 @@ BLOCK_BYTES = 1 << 18
 """Read at a time."""
 
 
-def read_npy(file: BufferedReader, where: str, channels: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+def read_npy(file: BufferedReader, where: str, channels: Sequence[str]) -> Generator[NDArray[np.float32]]:
     """Read an NPY file: yields float32 [n, channels] with n ≥ 1, in blocks of some 256 KiB.
 
     The array is [timesteps, channels] of any real dtype, byte order and memory order. `where` names the file in

@@ -3,39 +3,92 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from io import BufferedReader
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .lines import read_blocks
+from .ahead import work_ahead
+from .engines import choose_engine
+from .grid import parse_grid
+from .lines import BLOCK_BYTES, decode_lines, read_blocks
 from .rows import NOT_FINITE, NUMBER, Layout, comma_hint, count, quote_cell, split_cells
+
+LONG_BYTES = 1 << 20
+"""From this size on a file is worth a thread, whose start costs some milliseconds."""
 
 QUOTED = re.compile(r'"[^"]*"')
 
 
-def read_text(file: BufferedReader, where: str, channels: Sequence[str]) -> Iterator[NDArray[np.float32]]:
-    """Read a text file: yields float32 [n, channels] with n ≥ 1, in blocks of some 256 KiB of text.
+def read_text(
+    file: BufferedReader, where: str, channels: Sequence[str], size_bytes: int = 0
+) -> Generator[NDArray[np.float32]]:
+    """Read a text file: yields float32 [n, channels] with n ≥ 1, in blocks of some 128 KiB of text, or larger ones.
 
-    `where` names the file in messages. Raises InputError for a file that is empty or cannot be used.
+    `where` names the file in messages. A long file whose size is known is read ahead; with 0, for a pipe and whatever
+    may still grow, samples are yielded as they come. Raises InputError for a file that is empty or cannot be used.
     """
-    layout = None
-    for number, text in read_blocks(file, where):
-        if layout is None:
-            lines = text.split("\n")
-            first = next((i for i, line in enumerate(lines) if line.strip()), None)
-            if first is None:
-                continue
-            layout, has_header = lay_out(lines[first], number + first, where, channels)
-            start = first + has_header
-            number, text = number + start, "\n".join(lines[start:])
-        samples = layout.parse(text, number)
+    blocks = read_blocks(file.read if size_bytes else file.read1)
+    number = 1
+    for block in blocks:
+        lines = decode_lines(block, number, where).split("\n")
+        first = next((i for i, line in enumerate(lines) if line.strip()), None)
+        if first is not None:
+            break
+        number += len(lines)
+    else:
+        raise InputError(f"{where}: the file is empty; expected one sample a line, with {count(channels, 'channel')}")
+    layout, has_header = lay_out(lines[first], number + first, where, channels)
+    start = first + has_header
+    samples = layout.parse("\n".join(lines[start:]), number + start)
+    if len(samples):
+        yield samples
+    number += len(lines)
+    if size_bytes < LONG_BYTES:
+        yield from parse_blocks(blocks, number, layout)
+    else:
+        yield from work_ahead(parse_long(blocks, number, layout, size_bytes))
+
+
+def parse_blocks(blocks: Iterable[bytes], number: int, layout: Layout) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples in blocks of lines, the first of which has this number; raises InputError."""
+    for block in blocks:
+        samples = layout.parse(decode_lines(block, number, layout.where), number)
+        number += block.count(b"\n")
         if len(samples):
             yield samples
-    if layout is None:
-        raise InputError(f"{where}: the file is empty; expected one sample a line, with {count(channels, 'channel')}")
+
+
+def parse_long(blocks: Iterator[bytes], number: int, layout: Layout, size_bytes: int) -> Iterator[NDArray[np.float32]]:
+    """Do what `parse_blocks` does, quicker for a file of this size: many blocks at a time while they are plain."""
+    engine = choose_engine(size_bytes)
+    for batch in gather(blocks, engine.block_bytes // BLOCK_BYTES):
+        samples = parse_grid(b"".join(batch), layout, engine)
+        if samples is not None:
+            number += len(samples)
+            yield samples
+        else:
+            yield from parse_blocks(batch, number, layout)
+            number += sum(block.count(b"\n") for block in batch)
+
+
+def gather(blocks: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
+    """Yield the blocks some at a time; what came before an error is yielded before it is raised."""
+    batch: list[bytes] = []
+    try:
+        for block in blocks:
+            batch.append(block)
+            if len(batch) == most:
+                yield batch
+                batch = []
+    except OSError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def sniff_delimiter(line: str) -> str | None:
