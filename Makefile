@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs; a second run is quick.
-# DEVICE=gpu does the same in .venv-gpu, with ONNX Runtime for CUDA.
+# DEVICE=gpu does the same in .venv-gpu, with ONNX Runtime for CUDA; DEVICE=peers in .venv-peers, with other engines.
 PYTHON ?= python3
 DEVICE ?= cpu
 DATA   ?=
@@ -8,13 +8,13 @@ DEMO   ?= edgeconv-demo
 
 LOCK   := requirements/$(DEVICE).lock
 # The two builds of ONNX Runtime overwrite one another, so each has an environment of its own.
-VENV   := $(if $(filter gpu,$(DEVICE)),.venv-gpu,.venv)
+VENV   := $(if $(filter cpu,$(DEVICE)),.venv,.venv-$(DEVICE))
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # With DATA="…/UCI HAR Dataset.zip" the real data, otherwise the generated set.
 data_option = $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test test-versions stress lint format lock reproduce clean
+.PHONY: help setup demo test test-versions stress bench-peers lint format lock reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -41,6 +41,10 @@ test-versions: $(READY)  ## Run the tests with the lowest versions allowed, and 
 
 stress: $(READY)  ## Random Keras networks in every form against the converter's graph (slow).
 	$(BIN)/python tools/stress_forms.py --networks 400
+
+bench-peers:  ## Measure edgeconv against other engines and write docs/benchmarks.md (OPTIONS="--quick" to try out).
+	$(MAKE) setup DEVICE=peers
+	.venv-peers/bin/python tools/bench_peers.py $(OPTIONS)
 
 lint: $(READY)  ## Check style and types.
 	$(BIN)/ruff check .

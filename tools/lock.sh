@@ -1,15 +1,21 @@
 #!/bin/sh
-# Write requirements/cpu.lock and requirements/gpu.lock: every package pinned with its hashes, no download address.
+# Write requirements/cpu.lock, gpu.lock and peers.lock: every package pinned with its hashes, no download address.
 # Called by `make lock`, which has uv on the path.
 set -eu
 cd "$(dirname "$0")/.."
-for kind in cpu gpu; do
-    uv pip compile pyproject.toml --extra "$kind" --extra cli --extra train --group dev \
+lock() { # NAME WHAT OPTION…
+    out="requirements/$1.lock" what=$2
+    shift 2
+    uv pip compile pyproject.toml "$@" --extra cli --extra train --group dev \
         --universal --python-version 3.11 --generate-hashes --upgrade \
         --no-config --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-        --quiet --output-file "requirements/$kind.lock"
+        --quiet --output-file "$out"
     sed -i.old "1i\\
-# Everything that edgeconv[$kind,cli,train] and its developers need. Written by \`make lock\`; do not edit." \
-        "requirements/$kind.lock"
-    rm "requirements/$kind.lock.old"
-done
+# Everything that $what need. Written by \`make lock\`; do not edit." "$out"
+    rm "$out.old"
+}
+lock cpu "edgeconv[cpu,cli,train] and its developers" --extra cpu
+lock gpu "edgeconv[gpu,cli,train] and its developers" --extra gpu
+# Other engines are measured beside the very versions that everything else is tested with.
+lock peers "edgeconv[cpu,cli,train], its developers and \`make bench-peers\`" --extra cpu --group peers \
+    --constraints requirements/cpu.lock

@@ -13,7 +13,7 @@ from .spec import ModelSpec
 from .stateful import Stepper
 from .tuning import read_tuning
 
-WORTH_A_STEP = 2_000_000
+WORTH_A_STEP = 1_500_000
 """Multiply-adds that a step must save for a stream that is alone to go by the stateful form.
 
 Running a small network is mostly the call itself, and a step has more to call and to hand over than a window: on a

@@ -53,7 +53,7 @@ def test_what_runs_and_why_depends_on_the_hop(run, folder):
         "dense.onnx", "model.onnx", "stateful.onnx",
     ]  # fmt: skip
     assert found["runs"]["recordings"]["why"].endswith("117 multiply-adds a window, 52 % of 225")
-    assert "pays where it saves 2,000,000 or more" in found["runs"]["one stream"]["why"]
+    assert "pays where it saves 1,500,000 or more" in found["runs"]["one stream"]["why"]
     other = json.loads(run("inspect", folder, "--json", "--hop", "3").out)["runs"]
     assert {use["file"] for use in other.values()} == {"model.onnx"}
     assert f"`edgeconv export {folder} --format dense,stateful --hops 3` writes it" in other["recordings"]["why"]
