@@ -73,14 +73,15 @@ def export(
     on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
     model = KerasModel.load(folder / files.KERAS)
     reference = model.predict(dataset.test.windows)
-    source = read_model(model.model, spec, opset)
+    # The ONNX converter's limits are no reason to have no TFLite file.
+    source = read_model(model.model, spec, opset) if tuned or {"onnx", *WITH_HOP} & set(wanted) else None
     comparisons: dict[str, Comparison] = {}
     refused: list[str] = []
     left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
         check = Check(spec, dataset, reference)
         layouts: dict[str, Layout] = {}
-        if tuned:
+        if tuned and source:
             tuning = tune(
                 source, aside, lambda file: not check(file).violations(limits_of(file.name)), on_progress=on_progress
             )
@@ -93,7 +94,7 @@ def export(
             elif format_ == "tflite":
                 to_tflite(folder / files.KERAS, aside / name)
                 seen = check(aside / name)
-            else:
+            elif source:
                 try:
                     (aside / name).write_bytes(write_form(source, format_, hop, layouts.get(format_, DEFAULT_LAYOUT)))
                 except ConversionError as error:

@@ -340,3 +340,13 @@ for form in ("onnx", "dense", "stateful"):
     ]  # fmt: skip
     assert runs[0] == runs[1]
     assert len(set(runs[0].split())) == 6
+
+
+def test_a_tflite_file_needs_no_conversion_to_onnx(trained, dataset, monkeypatch):
+    def fail(*_):
+        raise ConversionError("no")
+
+    monkeypatch.setattr(pipeline, "read_model", fail)
+    assert list(export(trained, dataset, formats=["tflite"])["artefacts"]) == [files.TFLITE]
+    with pytest.raises(ConversionError):
+        export(trained, dataset, formats=["onnx"])
