@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeconv import __version__
+from edgeconv.runtime.artefact import Artefact
 from edgeconv.runtime.errors import ArtefactError, MissingFileError
 
 KERAS = "model.keras"
@@ -30,20 +30,19 @@ TUNING = "tuning.json"
 CERTIFICATE = "certificate.json"
 CARD = "README.md"
 
-EXPORTED = (ONNX, DENSE, STATEFUL, TFLITE, INT8_TFLITE, CALIBRATION, TUNING, CERTIFICATE, CARD)
-"""Files derived from `model.keras`: they go when another network takes its place."""
-FOR_OTHER_HOPS = re.compile(r"(dense|stateful)\.hop[1-9][0-9]*(\.onnx)")
-"""Names of forms at another hop than the spec's, such as `dense.hop16.onnx`."""
-
-
-def kind_of(name: str) -> str:
-    """Return the fixed file name that a file is of the kind of: `dense.onnx` for `dense.hop16.onnx`, else its own."""
-    return FOR_OTHER_HOPS.sub(r"\1\2", name) if FOR_OTHER_HOPS.fullmatch(name) else name
+KINDS = tuple(
+    Artefact(form, precision) for form in ("windowed", "dense", "stateful") for precision in ("float32", "int8")
+) + tuple(Artefact("windowed", precision, "tflite") for precision in ("float32", "float16", "dynamic", "int8"))
+"""All kinds of exported files, in the order in which they are written and listed."""
+RECORDS = (CALIBRATION, TUNING, CERTIFICATE, CARD)
+"""What is written about the exported files."""
 
 
 def exported_files(folder: Path) -> list[str]:
-    """Return the names of the files derived from `model.keras` that are there."""
-    return sorted(path.name for path in folder.iterdir() if kind_of(path.name) in EXPORTED)
+    """Return the names of the files derived from the model that are there: they go when another takes its place."""
+    return sorted(
+        path.name for path in folder.iterdir() if path.name in RECORDS or Artefact.parse(path.name) is not None
+    )
 
 
 def file_sha256(path: Path) -> str:

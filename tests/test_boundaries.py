@@ -44,7 +44,7 @@ RULES = {
     #  who                         may import of edgeconv                      packages               inside functions
     "edgeconv":               rule(),
     "edgeconv.__main__":      rule("cli"),
-    "edgeconv.folder":        rule("edgeconv runtime.errors"),
+    "edgeconv.folder":        rule("edgeconv runtime.errors runtime.artefact"),
     "edgeconv.runtime":       rule("runtime",                                  "numpy onnxruntime",   relative=True),
     "edgeconv.runtime.sources": rule("runtime",                                "numpy",          ANY, relative=True),
     "edgeconv.runtime.sinks": rule("runtime",                                  "numpy",          ANY, relative=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,9 @@ from .measure import Measurement
 Figures = dict[str, NDArray[np.float64]]
 """Figure → float64 [rounds]; the first one is what the scenario is about. All are such that less is better."""
 
-WINDOWS, DENSE, STATEFUL = "windows", "dense", "stateful"
+WINDOWS: Literal["windows"] = "windows"
+DENSE: Literal["dense"] = "dense"
+STATEFUL: Literal["stateful"] = "stateful"
 ANSWER_TOLERANCE = 1e-4
 """Largest |Δp| between the forms of one model. Rounding stays far below on any device; another graph does not."""
 
@@ -137,7 +139,11 @@ def find_forms(model: Path, spec: ModelSpec, hop: int) -> dict[str, Path]:
     """
     if not model.is_dir():
         return {WINDOWS: model}
-    return {WINDOWS: model / files.ONNX, **{form: model / form_file(form, hop, spec) for form in (DENSE, STATEFUL)}}
+    return {
+        WINDOWS: model / files.ONNX,
+        DENSE: model / form_file(DENSE, hop, spec),
+        STATEFUL: model / form_file(STATEFUL, hop, spec),
+    }
 
 
 def judge(answers: Mapping[str, Any]) -> dict[str, str]:

@@ -91,12 +91,13 @@ def certificate_of(folder: Path) -> dict[str, Any]:
 
 def why_missing(model: Path, name: str, hop: int) -> str:
     """Return why a model has no `dense.onnx`, or another such file, and what to do."""
-    from edgeconv.folder import kind_of
+    from edgeconv.runtime.artefact import Artefact
 
     if not model.is_dir():
         return f"{model.name} is one file; its folder may have {name}"
     left_out = certificate_of(model).get("left_out", {})
-    reason = left_out.get(name) or left_out.get(kind_of(name))
+    artefact = Artefact.parse(name)
+    reason = left_out.get(name) or (left_out.get(artefact.kind.name) if artefact else None)
     if reason:
         return f"there can be no {name}: {reason}"
     return f"there is no {name}; `edgeconv export {model} --format dense,stateful --hops {hop}` writes it"

@@ -18,7 +18,7 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            help="Formats, separated by commas: onnx, dense, stateful, tflite, int8; by default all.",
+            help="Formats, separated by commas: onnx, dense, stateful, tflite, tflite-int8; by default all.",
             metavar="LIST",
         ),
     ] = None,

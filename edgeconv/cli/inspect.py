@@ -41,7 +41,7 @@ def inspect(
 def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
     """Return what there is of the model: for each ONNX or TFLite file its form, hop, cost, size and certificate."""
     from edgeconv.folder import file_sha256
-    from edgeconv.runtime.forms import form_of
+    from edgeconv.runtime.artefact import Artefact
 
     if not model.is_dir():
         return [describe(model.name, "windowed", None, classifier.model.multiply_adds, model, "")]
@@ -55,7 +55,8 @@ def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
             standing = "changed since it was certified"
         else:
             standing = f"certified, largest |Δp| {entry['max_abs_diff']:.1e}"
-        form, hop = form_of(path.name, classifier.spec)
+        artefact = Artefact.parse(path.name) or Artefact()
+        form, hop = artefact.form, None if artefact.form == "windowed" else artefact.hop or classifier.spec.hop
         cost = None if path.suffix == ".tflite" else cost_of(classifier, form, hop)
         rows.append(describe(path.name, form, hop, cost, path, standing))
     return rows

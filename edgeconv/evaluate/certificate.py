@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
+from edgeconv.runtime.artefact import Artefact
 from edgeconv.runtime.classifier import Classifier
 from edgeconv.runtime.errors import ArtefactError, CheckError, InputError
 from edgeconv.runtime.score import Scorer
@@ -24,14 +25,6 @@ from .over_recordings import OverRecordings
 from .tflite import TfliteModel
 
 SCHEMA = "edgeconv.certificate/1"
-ARTEFACTS: Mapping[str, Limits] = {
-    files.ONNX: FLOAT_LIMITS,
-    files.DENSE: FLOAT_LIMITS,
-    files.STATEFUL: FLOAT_LIMITS,
-    files.TFLITE: FLOAT_LIMITS,
-    files.INT8_TFLITE: INT8_LIMITS,
-}
-"""The kinds of files that are compared with the Keras model, and what each must reach."""
 SAME_MACHINE_NOISE = 2e-3
 """How far an accuracy (fraction 0–1) may lie from the certificate's on the same data, on another machine."""
 
@@ -45,36 +38,41 @@ class Predictor(Protocol):
 
 
 def limits_of(name: str) -> Limits:
-    """Return what a file must reach, by its name; `dense.hop16.onnx` is of the kind of `dense.onnx`."""
-    return ARTEFACTS[files.kind_of(name)]
+    """Return what a file must reach, by its name."""
+    return FLOAT_LIMITS if artefact_of(name).precision == "float32" else INT8_LIMITS
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return file names in the order in which a certificate lists them, larger hops first."""
-    kinds = list(ARTEFACTS)
-    return sorted(
-        names, key=lambda name: (kinds.index(files.kind_of(name)), name != files.kind_of(name), -_number_in(name))
-    )
+
+    def place(name: str) -> tuple[int, bool, int]:
+        artefact = artefact_of(name)
+        return files.KINDS.index(artefact.kind), artefact.hop is not None, -(artefact.hop or 0)
+
+    return sorted(names, key=place)
+
+
+def artefact_of(name: str) -> Artefact:
+    """Return what a file name says; raises ArtefactError for a name that no exported file has."""
+    artefact = Artefact.parse(name)
+    if artefact is None:
+        raise ArtefactError(f"{name} is not the name of an exported file")
+    return artefact
 
 
 def load_artefact(path: Path, spec: ModelSpec) -> Predictor:
     """Load an exported file by the runtime that will run it; raises ArtefactError where it disagrees with the spec."""
-    kind = files.kind_of(path.name)
-    if path.suffix == ".tflite":
+    artefact = artefact_of(path.name)
+    if artefact.engine == "tflite":
         return TfliteModel.load(path, spec)
     model: Classifier | Scorer | Stepper
-    if kind == files.DENSE:
+    if artefact.form == "dense":
         model = Scorer.load(path)
     else:
-        model = Stepper.load(path) if kind == files.STATEFUL else Classifier.load(path)
-    if model.spec != replace(spec, hop=_number_in(path.name) or spec.hop):
+        model = Stepper.load(path) if artefact.form == "stateful" else Classifier.load(path)
+    if model.spec != replace(spec, hop=artefact.hop or spec.hop):
         raise ArtefactError(f"{path}: the spec inside differs from {files.SPEC} beside it; export the model again")
     return model if isinstance(model, Classifier) else OverRecordings(model, spec.hop)
-
-
-def _number_in(name: str) -> int:
-    """Return the hop in a file's name; 0 where it has none."""
-    return int("".join(filter(str.isdigit, name))) if files.FOR_OTHER_HOPS.fullmatch(name) else 0
 
 
 def require_same_contract(spec: ModelSpec, dataset: Dataset) -> None:
@@ -183,7 +181,7 @@ def check_hashes(folder: Path, certificate: dict[str, Any]) -> dict[str, dict[st
         certificate["data"]["windows"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{where} is not a complete certificate ({error} is missing); {again}") from None
-    unknown = sorted(name for name in entries if files.kind_of(name) not in ARTEFACTS)
+    unknown = sorted(name for name in entries if Artefact.parse(name) is None)
     if unknown or not entries:
         raise ArtefactError(f"{where} certifies {unknown or 'no file at all'}; {again}")
     if {files.KERAS, files.SPEC} - set(hashes):

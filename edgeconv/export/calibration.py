@@ -44,6 +44,25 @@ class Calibration:
         return np.sort(rng.permutation(candidates)[: self.count])
 
 
+HELD_BACK = 0.25
+"""Part of the training subjects whose windows judge the calibrations that the others' windows make."""
+
+
+def held_back(train: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the training rows that may decide ranges and those that judge the result, int64 each.
+
+    The judging rows are those of the last quarter of the training subjects, at least one; with a single subject they
+    are the last quarter of its windows. Test subjects never take part.
+    """
+    subjects = np.unique(train.subjects)
+    rows = np.arange(len(train))
+    if len(subjects) == 1:
+        judges = rows >= len(rows) * (1 - HELD_BACK)
+    else:
+        judges = np.isin(train.subjects, subjects[-max(1, round(HELD_BACK * len(subjects))) :])
+    return rows[~judges], rows[judges]
+
+
 ATTEMPTS = (
     Calibration("random", 256, 0),
     Calibration("random", 1024, 1),

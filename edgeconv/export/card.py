@@ -122,16 +122,14 @@ def _artefacts(certificate: dict[str, Any], calibration: dict[str, Any] | None) 
     )
 
 
-def _calibration(calibration: dict[str, Any]) -> str:
-    failed = len(calibration["tried_before"])
-    chosen = (
-        f"It is draw {failed + 1} of a fixed order, the first that kept the limits on the test windows"
-        if failed
-        else "It was the first draw tried and kept the limits"
-    )
-    return (
-        f"The int8 ranges were measured on {len(calibration['rows'])} windows of the training subjects "
-        f"(`{calibration['method']}`, seed {calibration['seed']}; `calibration.json` has the row numbers). {chosen}."
+def _calibration(record: dict[str, Any]) -> str:
+    names = {"onnx": "ONNX", "tflite": "TFLite"}
+    return " ".join(
+        f"The int8 ranges of the {name} files were measured on {len(record[engine]['rows'])} windows of the training "
+        f"subjects (`{record[engine]['method']}`, seed {record[engine]['seed']}; `calibration.json` has the row "
+        "numbers, and what else was tried)."
+        for engine, name in names.items()
+        if engine in record
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .artefact import Artefact, Form, Precision
 from .errors import ArtefactError
 from .model_file import OpenModel
 from .score import Scorer
@@ -34,15 +34,9 @@ class Forms:
     """Whether a stream that is alone goes by the stateful form, because it is faster; many together always do."""
 
 
-def form_file(form: str, hop: int, spec: ModelSpec) -> str:
+def form_file(form: Form, hop: int, spec: ModelSpec, precision: Precision = "float32") -> str:
     """Return the name of a form's file for a hop: `dense.onnx` for the spec's hop, `dense.hop8.onnx` for another."""
-    return f"{form}.onnx" if hop == spec.hop else f"{form}.hop{hop}.onnx"
-
-
-def form_of(name: str, spec: ModelSpec) -> tuple[str, int | None]:
-    """Return form and hop of a file by its name: `windowed` at any hop for what is no `dense` or `stateful` file."""
-    match = re.fullmatch(r"(dense|stateful)(?:\.hop([1-9][0-9]*))?\.onnx", name)
-    return ("windowed", None) if match is None else (match[1], int(match[2] or spec.hop))
+    return Artefact(form, precision).at(hop, spec.hop).name
 
 
 def open_forms(folder: Path, windowed: OpenModel, hop: int, device: str, threads: int, spin: bool) -> Forms:

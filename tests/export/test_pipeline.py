@@ -16,7 +16,9 @@ from edgeconv.evaluate.certificate import load_artefact, verify
 from edgeconv.evaluate.compare import Limits
 from edgeconv.evaluate.keras_model import import_keras
 from edgeconv.evaluate.tflite import normalise
-from edgeconv.export import pipeline
+from edgeconv.export import formats as formats_module
+from edgeconv.export import int8_tflite, pipeline
+from edgeconv.export import job as job_module
 from edgeconv.export.calibration import ATTEMPTS, Calibration
 from edgeconv.export.pipeline import export
 from edgeconv.runtime import ArtefactError, CheckError, ConversionError, InputError, ModelSpec, UsageError
@@ -65,20 +67,21 @@ def test_the_certificate_says_what_was_compared_with_what_on_which_data(exported
 
 def test_nothing_else_stays_in_the_folder(exported_once):
     assert sorted(path.name for path in exported_once.iterdir()) == sorted(
-        [files.KERAS, files.SPEC, files.TRAINING, *(name for name in files.EXPORTED if name != files.TUNING)]
+        [files.KERAS, files.SPEC, files.TRAINING, *ALL, files.CALIBRATION, files.CERTIFICATE, files.CARD]
     )
 
 
 def test_calibration_names_training_rows_and_holds_no_data(exported_once, dataset):
-    record = json.loads((exported_once / files.CALIBRATION).read_text())
+    whole = json.loads((exported_once / files.CALIBRATION).read_text())
+    record = whole["tflite"]
     attempt = next(
         a for a in ATTEMPTS if (a.method, a.count, a.seed) == (record["method"], record["count"], record["seed"])
     )
     spec = pipeline.ModelSpec.load(exported_once / files.SPEC)
     assert record["rows"] == attempt.rows(dataset.train, normalise(dataset.train.windows, spec)).tolist()
-    assert record["split"] == "train"
+    assert whole["split"] == "train"
     assert not set(record["subjects"]) & set(dataset.test.subjects.tolist())
-    assert record["data"]["content_hash"] == dataset.content_hash()
+    assert whole["data"]["content_hash"] == dataset.content_hash()
 
 
 def test_the_model_card_is_made_of_the_folder_s_own_figures(exported_once):
@@ -95,8 +98,8 @@ def test_the_model_card_is_made_of_the_folder_s_own_figures(exported_once):
 
 
 def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, dataset, monkeypatch):
-    real = pipeline.write_form
-    monkeypatch.setattr(pipeline, "write_form", lambda *args: damaged(real(*args)))
+    real = formats_module.write_form
+    monkeypatch.setattr(formats_module, "write_form", lambda *args: damaged(real(*args)))
     with pytest.raises(CheckError, match=r"model.onnx was not put in place: largest \|Δp\| is 0\.\d+, the limit 1e-05"):
         export(trained, dataset, formats=["onnx", "tflite"])
     assert not (trained / files.ONNX).exists()
@@ -104,9 +107,9 @@ def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, da
     assert verify(trained, dataset).problems == ()
 
 
-@pytest.mark.parametrize("format_", ["onnx", "int8"])
+@pytest.mark.parametrize("format_", ["onnx", "tflite-int8"])
 def test_a_refused_file_leaves_the_earlier_certified_one_as_it_was(exported, dataset, monkeypatch, format_):
-    name = pipeline.FORMATS[format_]
+    name = pipeline.FORMATS[format_].name
     before = contents(exported)
     never, real = Limits(top1_agreement=1.1), pipeline.limits_of
     monkeypatch.setattr(pipeline, "limits_of", lambda given: never if given == name else real(given))
@@ -122,8 +125,8 @@ def test_a_refused_file_leaves_the_earlier_certified_one_as_it_was(exported, dat
 
 def test_when_every_file_is_out_of_limits_the_folder_stays_as_it_was(exported, dataset, monkeypatch):
     before = contents(exported)
-    real = pipeline.write_form
-    monkeypatch.setattr(pipeline, "write_form", lambda *args: damaged(real(*args)))
+    real = formats_module.write_form
+    monkeypatch.setattr(formats_module, "write_form", lambda *args: damaged(real(*args)))
     with pytest.raises(CheckError):
         export(exported, dataset, formats=["onnx"])
     assert contents(exported) == before
@@ -143,9 +146,9 @@ def test_an_interrupted_or_failing_export_changes_nothing(exported, dataset, mon
     def fail(*_):
         raise ConversionError("no")
 
-    monkeypatch.setattr(pipeline, "to_tflite", fail)
+    monkeypatch.setattr(formats_module, "to_tflite", fail)
     with pytest.raises(ConversionError):
-        export(exported, dataset)
+        export(exported, dataset, formats=["onnx", "tflite"])
     assert contents(exported) == before
 
 
@@ -175,8 +178,8 @@ def test_what_was_certified_for_another_model_or_is_damaged_does_not_stay(export
 
 def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dataset, tmp_path):
     spec = pipeline.ModelSpec.load(trained / files.SPEC)
-    reference = pipeline.KerasModel.load(trained / files.KERAS).predict(dataset.test.windows)
-    check = pipeline.Check(spec, dataset, reference)
+    job = job_module.Job(trained, tmp_path, spec, dataset, pipeline.KerasModel.load(trained / files.KERAS), 17)
+    artefact, file = pipeline.FORMATS["tflite-int8"], tmp_path / files.INT8_TFLITE
 
     class OneQuietWindow(Calibration):
         """A draw that knows nothing of movement: its ranges cut off every walk."""
@@ -185,20 +188,20 @@ def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dat
             return np.abs(normalised).max(axis=(1, 2)).argsort()[:1]
 
     attempts = (OneQuietWindow("quiet", 1, 0), ATTEMPTS[0], ATTEMPTS[1])
-    seen = pipeline.export_int8(trained, tmp_path, dataset, spec, check, lambda _: None, attempts)
-    record = json.loads((tmp_path / files.CALIBRATION).read_text())
+    int8_tflite.write_int8_tflite(job, artefact, attempts)
+    record = job.calibrations["tflite"]
     assert (record["method"], record["count"]) == ("random", 256)
     assert len(record["tried_before"]) == 1
     assert "points below" in record["tried_before"][0]
-    assert not seen.violations(pipeline.limits_of(files.INT8_TFLITE))
+    assert not job.check(file).violations(pipeline.limits_of(files.INT8_TFLITE))
 
-    seen = pipeline.export_int8(trained, tmp_path, dataset, spec, check, lambda _: None, attempts[:1])
-    assert seen.violations(pipeline.limits_of(files.INT8_TFLITE)), "giving up shows the last one's figures"
+    int8_tflite.write_int8_tflite(job, artefact, attempts[:1])
+    assert job.check(file).violations(pipeline.limits_of(files.INT8_TFLITE)), "giving up shows the last one's figures"
 
 
 @pytest.mark.parametrize("formats", [["coreml"], []])
 def test_unknown_formats_are_refused_with_the_choice(trained, dataset, formats):
-    with pytest.raises(UsageError, match="choose from onnx, dense, stateful, tflite, int8"):
+    with pytest.raises(UsageError, match="choose from onnx, dense, stateful, tflite, tflite-int8"):
         export(trained, dataset, formats=formats)
 
 
@@ -238,8 +241,9 @@ def padded(trained, dataset):
 
 def test_a_network_that_pads_gets_its_windowed_file_only_and_the_layer_is_named(padded, dataset, monkeypatch):
     # Its weights are random, so that int8 has nothing to agree with.
-    forms = {"onnx": files.ONNX, "dense": files.DENSE, "stateful": files.STATEFUL}
+    forms = {name: kind for name, kind in pipeline.FORMATS.items() if kind.engine == "onnx"}
     monkeypatch.setattr(pipeline, "FORMATS", forms)
+    monkeypatch.setattr(formats_module, "FORMATS", forms)
     certificate = export(padded, dataset, hops=[16])
     assert list(certificate["artefacts"]) == [files.ONNX]
     left_out = [files.DENSE, "dense.hop16.onnx", files.STATEFUL, "stateful.hop16.onnx"]
@@ -257,7 +261,7 @@ def test_a_form_that_is_asked_for_and_cannot_be_is_a_conversion_error(padded, da
 
 @pytest.mark.parametrize(("form", "axis"), [("dense", 0), ("stateful", 1)])
 def test_a_form_that_is_shifted_by_one_sample_is_not_put_in_place(trained, dataset, monkeypatch, form, axis):
-    real = pipeline.write_form
+    real = formats_module.write_form
 
     def shifted(*arguments):
         proto = onnx.load_from_string(real(*arguments))
@@ -274,8 +278,8 @@ def test_a_form_that_is_shifted_by_one_sample_is_not_put_in_place(trained, datas
             proto.graph.node.insert(position, node)
         return proto.SerializeToString()
 
-    name = pipeline.FORMATS[form]
-    monkeypatch.setattr(pipeline, "write_form", lambda *args: shifted(*args) if args[1] == form else real(*args))
+    name = pipeline.FORMATS[form].name
+    monkeypatch.setattr(formats_module, "write_form", lambda *args: shifted(*args) if args[1] == form else real(*args))
     with pytest.raises(CheckError, match=rf"{name} was not put in place: largest \|Δp\| is"):
         export(trained, dataset, formats=["onnx", form])
     assert not (trained / name).exists()
@@ -346,7 +350,7 @@ def test_a_tflite_file_needs_no_conversion_to_onnx(trained, dataset, monkeypatch
     def fail(*_):
         raise ConversionError("no")
 
-    monkeypatch.setattr(pipeline, "read_model", fail)
+    monkeypatch.setattr(job_module, "read_model", fail)
     assert list(export(trained, dataset, formats=["tflite"])["artefacts"]) == [files.TFLITE]
     with pytest.raises(ConversionError):
         export(trained, dataset, formats=["onnx"])

@@ -12,7 +12,7 @@ from edgeconv.bench.statistics import Interval
 from edgeconv.cli.export import tuning_table
 from edgeconv.evaluate.certificate import verify
 from edgeconv.export import pipeline, tune
-from edgeconv.export.onnx import Source
+from edgeconv.export.onnx import Source, read_model
 from edgeconv.export.pipeline import export
 from edgeconv.export.tune import Row, Variant, fastest
 from edgeconv.runtime import ArtefactError, Classifier, ConversionError, ModelSpec
@@ -132,7 +132,7 @@ def test_an_export_without_tuning_takes_the_tuning_away(tuned, dataset):
 def test_a_variant_that_is_not_equivalent_is_not_timed(exported, dataset, tmp_path, monkeypatch):
     model = pipeline.KerasModel.load(exported / files.KERAS)
     spec = ModelSpec.load(exported / files.SPEC)
-    source = pipeline.read_model(model.model, spec)
+    source = read_model(model.model, spec)
     monkeypatch.setattr(tune, "USES", {"one window": "onnx", "recording": "dense"})
     monkeypatch.setattr(tune, "DECIDES", {"onnx": "one window", "dense": "recording"})
     found = tune.tune(source, tmp_path, lambda file: "2d" not in str(file) or "dense" in str(file), plan=QUICK)

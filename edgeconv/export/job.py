@@ -1,0 +1,79 @@
+"""What the writers of all formats share: one model, one data set, one folder aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeconv import folder as files
+from edgeconv.data.dataset import Dataset
+from edgeconv.evaluate.certificate import limits_of, load_artefact
+from edgeconv.evaluate.compare import Comparison, compare
+from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.runtime.errors import EdgeconvError
+from edgeconv.runtime.spec import ModelSpec
+
+from .graph.writer import Layout
+from .onnx import Source, read_model
+
+CALIBRATION_SCHEMA = "edgeconv.calibration/2"
+
+
+@dataclass
+class Job:
+    """One export: what is exported, what it is compared with, and where its files go before they are put in place."""
+
+    folder: Path
+    aside: Path
+    spec: ModelSpec
+    dataset: Dataset
+    model: KerasModel
+    opset: int
+    on_progress: Callable[[str], None] = lambda _: None
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    """Format → layout of its convolutions, where another than the default is wanted."""
+    calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Engine → what chose the ranges of its int8 files: method, count, seed, rows, subjects and what was tried."""
+
+    @cached_property
+    def reference(self) -> NDArray[np.float32]:
+        """The model's probabilities on the test windows, float32 [n, classes]."""
+        return self.model.predict(self.dataset.test.windows)
+
+    @cached_property
+    def source(self) -> Source:
+        """The model as the ONNX files are written from it; converted when first asked for."""
+        return read_model(self.model.model, self.spec, self.opset)
+
+    def check(self, path: Path) -> Comparison:
+        """Run a file on all test windows and compare it with the reference."""
+        test = self.dataset.test
+        return compare(self.reference, load_artefact(path, self.spec).predict(test.windows), test.class_ids)
+
+    def keeps_limits(self, path: Path) -> bool:
+        """Whether a file keeps the limits of its kind on all test windows."""
+        return not self.check(path).violations(limits_of(path.name))
+
+    def calibration_record(self, engines: Collection[str]) -> dict[str, Any]:
+        """Return what chose the int8 ranges: of this export for the given engines, and what the folder says of others.
+
+        What an earlier export recorded counts if it was for the same data.
+        """
+        record: dict[str, Any] = {
+            "schema": CALIBRATION_SCHEMA,
+            "split": "train",
+            "data": {"name": self.dataset.name, "content_hash": self.dataset.content_hash()},
+        }
+        try:
+            earlier = files.read_json(self.folder / files.CALIBRATION, "`edgeconv export`")
+        except EdgeconvError:
+            earlier = {}
+        same = all(earlier.get(key) == record[key] for key in ("schema", "data"))
+        kept = {engine: earlier[engine] for engine in ("onnx", "tflite") if same and engine in earlier}
+        return record | kept | {engine: self.calibrations[engine] for engine in engines}
