@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgeconv.data import Dataset, UciHar
+from edgeconv.evaluate.keras_model import KerasModel
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UCI_HAR_ZIP = "UCI HAR Dataset.zip"
@@ -103,6 +104,23 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGECONV_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+REALLY_ALONE = KerasModel.predict_alone
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_for_one_thread() -> Iterator[None]:
+    """Spare each of many exports the process, six seconds long, in which the reference runs with one thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KerasModel, "predict_alone", lambda self, windows: None)
+        yield
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the reference run with one thread, too, as it does for users."""
+    monkeypatch.setattr(KerasModel, "predict_alone", REALLY_ALONE)
 
 
 @pytest.fixture(scope="session")

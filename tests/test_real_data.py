@@ -12,7 +12,7 @@ import pytest
 
 from edgeconv import folder as files
 from edgeconv.data import recordings, write_recordings
-from edgeconv.evaluate.certificate import verify
+from edgeconv.export.verify import verify
 from edgeconv.runtime import Classifier, Scorer, StreamPool
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,13 +77,13 @@ def test_a_pool_of_sensors_answers_every_row_of_the_data_set(uci_har):
     np.testing.assert_allclose(got, Classifier.load(MODEL).predict(uci_har.test.windows), atol=1e-5, rtol=0)
 
 
-def test_the_committed_certificate_holds_on_the_real_data(uci_har, tmp_path):
+def test_the_committed_certificate_holds_on_the_real_data(uci_har, tmp_path, alone):
     # A copy, so that nothing can be changed by running it.
     folder = shutil.copytree(MODEL, tmp_path / "har_conv1d")
     found = verify(folder, uci_har)
     assert found.same_data
     assert found.problems == ()
-    assert set(found.comparisons) == {files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE, files.INT8_TFLITE}
+    assert set(found.examinations) == {files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE, files.INT8_TFLITE}
 
 
 def test_the_committed_model_was_trained_by_the_protocol():

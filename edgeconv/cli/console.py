@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,6 +101,30 @@ def why_missing(model: Path, name: str, hop: int) -> str:
     if reason:
         return f"there can be no {name}: {reason}"
     return f"there is no {name}; `edgeconv export {model} --format dense,stateful --hops {hop}` writes it"
+
+
+def certificate_table(entries: Mapping[str, Any]) -> str:
+    """Return the figures of a certificate's files as a table, and under it what they say."""
+    rows = [
+        [
+            name,
+            f"{100 * entry['accuracy']:.2f}",
+            f"{100 * entry['reference_accuracy']:.2f}",
+            f"{entry['max_abs_diff']:.1e}",
+            f"{entry['relative_logit_diff']:.1e}",
+            f"{max(found['max_abs_diff'] for found in entry['adversarial'].values()):.1e}",
+            f"{100 * entry['top1_agreement']:.2f}",
+            f"{len(entry['flips'])}" + (f" ({entry['ties']})" if entry["ties"] else ""),
+            f"{entry['bytes'] / 1024:.0f}",
+        ]
+        for name, entry in entries.items()
+    ]
+    head = [
+        "file", "accuracy %", "reference %", "max |Δp|", "|Δlogit| rel.", "adversarial |Δp|", "same top class %",
+        "flips (ties)", "KiB",
+    ]  # fmt: skip
+    width = max(map(len, entries), default=0)
+    return table(head, rows) + "".join(f"\n{name:<{width}}  {entry['verdict']}" for name, entry in entries.items())
 
 
 def load_data(path: Path | None) -> Dataset:

@@ -27,8 +27,8 @@ def demo(
 
     Example: edgeconv demo --out edgeconv-demo
     """
-    from edgeconv.evaluate.certificate import verify
     from edgeconv.export.pipeline import export
+    from edgeconv.export.verify import verify
     from edgeconv.train.fit import TrainConfig
     from edgeconv.train.protocol import Progress, train
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import DataOption, load_data_of, note, progress, table, whole_numbers
+from .console import DataOption, certificate_table, load_data_of, note, progress, table, whole_numbers
+from .verify import LimitsOption
 
 
 def export(
@@ -29,6 +30,7 @@ def export(
         str | None,
         typer.Option(help="Write the dense and stateful forms at these hops, too, such as 16,8,1.", metavar="LIST"),
     ] = None,
+    limits: LimitsOption = None,
 ) -> None:
     """Export to ONNX and TFLite, each compared with Keras on all test windows before it is put in place.
 
@@ -37,8 +39,10 @@ def export(
     Example: edgeconv export models/walk
     """
     from edgeconv import folder as files
+    from edgeconv.evaluate.limits import UserLimits
     from edgeconv.export.pipeline import export as run
 
+    given = None if limits is None else UserLimits.load(limits)
     dataset = load_data_of(model, data)
     with progress() as show:
         certificate = run(
@@ -47,10 +51,13 @@ def export(
             opset=opset,
             formats=None if formats is None else [name.strip() for name in formats.split(",")],
             tuned=tune,
+            limits=given,
             hops=whole_numbers(hops, "--hops"),
             on_progress=lambda what: show(f"export: {what}", 0),
         )
-    typer.echo(certificate_table(certificate))
+    data_used = certificate["data"]
+    typer.echo(f"Compared with Keras on {data_used['windows']} test windows of {data_used['name']}:")
+    typer.echo(certificate_table(certificate["artefacts"]))
     if tune:
         typer.echo(tuning_table(files.read_json(model / files.TUNING, "`edgeconv export --tune`")))
     for name, reason in certificate["left_out"].items():
@@ -81,22 +88,3 @@ def tuning_table(tuning: dict[str, Any]) -> str:
         f"\nTimed on {machine['processor']}, {machine['cores_available']} cores; a verdict needs "
         f"{100 * tuning['margin']:.0f} % beyond the interval:\n{table(head, rows)}\nA stream that is alone {one}."
     )
-
-
-def certificate_table(certificate: dict[str, Any]) -> str:
-    """Return the certificate's figures as a table."""
-    rows = [
-        [
-            name,
-            f"{100 * entry['accuracy']:.2f}",
-            f"{100 * entry['reference_accuracy']:.2f}",
-            f"{entry['max_abs_diff']:.1e}",
-            f"{entry['p999_abs_diff']:.1e}",
-            f"{100 * entry['top1_agreement']:.2f}",
-            f"{entry['bytes'] / 1024:.0f}",
-        ]
-        for name, entry in certificate["artefacts"].items()
-    ]
-    data = certificate["data"]
-    head = ["file", "accuracy %", "Keras %", "max |Δp|", "p99.9 |Δp|", "same top class %", "KiB"]
-    return f"Compared with Keras on {data['windows']} test windows of {data['name']}:\n" + table(head, rows)

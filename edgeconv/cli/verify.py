@@ -7,38 +7,42 @@ from typing import Annotated
 
 import typer
 
-from .console import DataOption, load_data_of, note, progress, table
+from .console import DataOption, certificate_table, load_data_of, note, progress
+
+LimitsOption = Annotated[
+    Path | None,
+    typer.Option("--limits", help="TOML file with limits in place of the built-in ones.", metavar="FILE"),
+]
 
 
 def verify(
     model: Annotated[Path, typer.Argument(help="Folder that `edgeconv export` filled.", metavar="MODEL_DIR")],
     data: DataOption = None,
+    limits: LimitsOption = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write the result as JUnit XML, too.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """Repeat the certificate's check from the files alone.
+    """Derive again, from the files alone, what the certificate says.
 
     Exit code 6: a file's bytes are not those certified. Exit code 4: a limit is not kept.
 
-    Example: edgeconv verify models/walk
+    Example: edgeconv verify models/walk --junit verify.xml
     """
-    from edgeconv.evaluate.certificate import Verification
-    from edgeconv.evaluate.certificate import verify as run
+    from edgeconv.evaluate.junit import junit_xml
+    from edgeconv.evaluate.limits import UserLimits
+    from edgeconv.export.verify import verify as run
+    from edgeconv.folder import write_text
 
+    given = None if limits is None else UserLimits.load(limits)
     dataset = load_data_of(model, data)
     with progress() as show:
-        found: Verification = run(model, dataset, on_progress=lambda name: show(f"verify: {name}", 0))
-    rows = [
-        [
-            name,
-            f"{100 * seen.accuracy:.2f}",
-            f"{100 * seen.reference_accuracy:.2f}",
-            f"{seen.max_abs_diff:.1e}",
-            f"{seen.p999_abs_diff:.1e}",
-            f"{100 * seen.top1_agreement:.2f}",
-        ]
-        for name, seen in found.comparisons.items()
-    ]
+        found = run(model, dataset, limits=given, on_progress=lambda name: show(f"verify: {name}", 0))
+    if junit is not None:
+        write_text(junit, junit_xml(found.examinations, found.failures, found.lies))
+    entries = {name: seen.to_json() for name, seen in found.examinations.items()}
     typer.echo(f"Compared with Keras on {len(dataset.test)} test windows of {dataset.name}:")
-    typer.echo(table(["file", "accuracy %", "Keras %", "max |Δp|", "p99.9 |Δp|", "same top class %"], rows))
+    typer.echo(certificate_table(entries))
     if not found.same_data:
         note("these are not the windows of the certificate, so its own figures were not compared")
     found.require_passed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeconv.runtime.errors import ArtefactError, DependencyError, MissingFileError, UsageError
+from edgeconv.runtime.errors import ArtefactError, CheckError, DependencyError, MissingFileError, UsageError
 
 BATCH = 256
 
@@ -74,9 +75,10 @@ def saved_with(path: Path) -> str:
 class KerasModel:
     """A `.keras` file as something that predicts."""
 
-    def __init__(self, model: Any) -> None:
-        """Wrap a Keras model that maps windows to probabilities."""
+    def __init__(self, model: Any, path: Path | None = None) -> None:
+        """Wrap a Keras model that maps windows to probabilities, and the file that it was loaded from."""
         self.model = model
+        self.path = path
 
     @classmethod
     def load(cls, path: Path) -> KerasModel:
@@ -88,7 +90,7 @@ class KerasModel:
             raise MissingFileError(f"{path} is not there; `edgeconv train` writes it")
         keras = import_keras()
         try:
-            return cls(keras.models.load_model(path, compile=False, safe_mode=True))
+            return cls(keras.models.load_model(path, compile=False, safe_mode=True), path)
         except Exception as error:  # Keras raises many kinds for a damaged or foreign file
             reason = " ".join(str(error).split())[:200]
             raise ArtefactError(
@@ -96,11 +98,53 @@ class KerasModel:
                 "train it again"
             ) from None
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, windows: NDArray[np.float32], batch: int = BATCH) -> NDArray[np.float32]:
         """Return the probabilities of each window.
 
         windows: float32 [n, window, channels], in the spec's units
         returns: float32 [n, classes]
         """
-        probabilities: NDArray[np.float32] = self.model.predict(windows, batch_size=BATCH, verbose=0)
+        probabilities: NDArray[np.float32] = self.model.predict(windows, batch_size=batch, verbose=0)
         return probabilities
+
+    def predict_alone(self, windows: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return the same computed with one processor thread, in another process; None for a model that has no file."""
+        if self.path is None:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            given, answers = Path(folder) / "windows.npy", Path(folder) / "answers.npy"
+            np.save(given, windows)
+            done = run_child("edgeconv.evaluate.keras_child", str(self.path.resolve()), str(given), str(answers))
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+                raise CheckError(f"{self.path} could not be run with one thread (exit code {done.returncode}: {last})")
+            found: NDArray[np.float32] = np.load(answers)
+            return found
+
+    def predict_double(self, windows: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return the same computed in float64 and rounded at the end; None where a layer cannot do that."""
+        keras = import_keras()
+        try:
+            text = json.dumps(keras.saving.serialize_keras_object(self.model)).replace('"float32"', '"float64"')
+            double = keras.saving.deserialize_keras_object(json.loads(text))
+            double.set_weights(self.model.get_weights())
+            with held_back_stderr():
+                answers = double.predict(windows.astype(np.float64), batch_size=BATCH, verbose=0)
+        except Exception:  # layers refuse another type in as many ways as there are layers
+            return None
+        found = np.asarray(answers, np.float32)
+        return found if np.isfinite(found).all() else None
+
+
+def run_child(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of this package in a Python process of its own and return how it ended and what it said."""
+    package_root = str(Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )

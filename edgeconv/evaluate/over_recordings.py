@@ -42,11 +42,12 @@ class OverRecordings:
                     (samples[first:], [(starts[i] - first) // hop for i in reached], [row + i for i in reached])
                 )
             row += len(starts)
-        for (_, at, rows), answer in zip(runs, self._over([samples for samples, _, _ in runs]), strict=True):
+        for (_, at, rows), answer in zip(runs, self.over([samples for samples, _, _ in runs]), strict=True):
             answers[rows] = answer[at]
         return answers
 
-    def _over(self, recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    def over(self, recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Return what the model says of whole recordings at its own hop: float32 [predictions, classes] for each."""
         if isinstance(self.model, Scorer):
             return [self.model.score(samples) for samples in recordings]
         found = []

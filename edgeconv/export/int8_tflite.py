@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from edgeconv import folder as files
-from edgeconv.evaluate.certificate import limits_of
+from edgeconv.evaluate.limits import limits_of
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.runtime.artefact import Artefact
 

@@ -8,13 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
-from edgeconv.evaluate.certificate import limits_of, load_artefact
-from edgeconv.evaluate.compare import Comparison, compare
+from edgeconv.evaluate.compare import Comparison
+from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.runtime.errors import EdgeconvError
 from edgeconv.runtime.spec import ModelSpec
@@ -31,9 +28,8 @@ class Job:
 
     folder: Path
     aside: Path
-    spec: ModelSpec
-    dataset: Dataset
     model: KerasModel
+    examiner: Examiner
     opset: int
     on_progress: Callable[[str], None] = lambda _: None
     layouts: Mapping[str, Layout] = field(default_factory=dict)
@@ -41,10 +37,15 @@ class Job:
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Engine → what chose the ranges of its int8 files: method, count, seed, rows, subjects and what was tried."""
 
-    @cached_property
-    def reference(self) -> NDArray[np.float32]:
-        """The model's probabilities on the test windows, float32 [n, classes]."""
-        return self.model.predict(self.dataset.test.windows)
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's signal contract."""
+        return self.examiner.spec
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data that the files are compared and calibrated on."""
+        return self.examiner.dataset
 
     @cached_property
     def source(self) -> Source:
@@ -53,12 +54,11 @@ class Job:
 
     def check(self, path: Path) -> Comparison:
         """Run a file on all test windows and compare it with the reference."""
-        test = self.dataset.test
-        return compare(self.reference, load_artefact(path, self.spec).predict(test.windows), test.class_ids)
+        return self.examiner.quick(path)
 
     def keeps_limits(self, path: Path) -> bool:
         """Whether a file keeps the limits of its kind on all test windows."""
-        return not self.check(path).violations(limits_of(path.name))
+        return not self.check(path).violations(self.examiner.limits(path.name))
 
     def calibration_record(self, engines: Collection[str]) -> dict[str, Any]:
         """Return what chose the int8 ranges: of this export for the given engines, and what the folder says of others.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
-from edgeconv.evaluate.certificate import artefact_of, certified, in_order, limits_of, require_same_contract
-from edgeconv.evaluate.compare import Comparison
+from edgeconv.evaluate.artefacts import artefact_of, in_order
+from edgeconv.evaluate.certificate import certified, require_same_contract
+from edgeconv.evaluate.examine import Examination, Examiner
 from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.evaluate.limits import UserLimits
 from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError
 from edgeconv.runtime.spec import ModelSpec
 from edgeconv.train.protocol import now
@@ -30,16 +32,18 @@ def export(
     formats: Sequence[str] | None = None,
     hops: Sequence[int] = (),
     tuned: bool = False,
+    limits: UserLimits | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export a trained model folder in all formats, or those given, and return its certificate.
 
     The dense and stateful forms are written at the spec's hop and at each of `hops`. Every file is written aside and
-    compared with the Keras model on all test windows. Those within their limits are put in place together with the
-    certificate. A file exported before stays if it was certified for the same model and data, and is removed otherwise,
-    so that the folder never contradicts itself. Where no formats are given and a network cannot have one of them, the
-    certificate's `left_out` says why. With `tuned` the layouts of the ONNX files are those that are fastest on this
-    machine, and `tuning.json` says which these are and what was measured. Calls `on_progress` with what is done.
+    examined: on all test windows, whole recordings and adversarial inputs against the Keras model. Those within their
+    limits, the built-in ones or `limits`, are put in place together with the certificate. A file exported before stays
+    if it was certified for the same model and data, and is removed otherwise, so that the folder never contradicts
+    itself. Where no formats are given and a network cannot have one of them, the certificate's `left_out` says why.
+    With `tuned` the layouts of the ONNX files are those that are fastest on this machine, and `tuning.json` says which
+    these are and what was measured. Calls `on_progress` with what is done.
     Raises UsageError for an unknown format or a hop below 1, ConversionError where a format that was asked for cannot
     be, CheckError, after placing the others, where a file is out of its limits; the message says by how much.
     """
@@ -54,11 +58,12 @@ def export(
     require_same_contract(spec, dataset)
     on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
     model = KerasModel.load(folder / files.KERAS)
-    comparisons: dict[str, Comparison] = {}
+    examiner = Examiner(model, spec, dataset, limits)
+    seen: dict[str, Examination] = {}
     refused: list[str] = []
     left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
-        job = Job(folder, aside, spec, dataset, model, opset, on_progress)
+        job = Job(folder, aside, model, examiner, opset, on_progress)
         if tuned:
             tuning = tune(job.source, aside, job.keeps_limits, on_progress=on_progress)
             job.layouts = tuning["choice"]["layouts"]
@@ -73,27 +78,34 @@ def export(
                     raise
                 left_out[name] = str(error)
                 continue
-            seen = job.check(aside / name)
-            violations = seen.violations(limits_of(name))
-            if violations:
-                refused.append(f"{name} was not put in place: {'; '.join(violations)}")
+            found = examiner.examine(aside / name)
+            if found.problems:
+                refused.append(f"{name} was not put in place: {'; '.join(found.problems)}")
                 (aside / name).unlink()
             else:
-                comparisons[name] = seen
-        if comparisons:
-            certificate = certified(comparisons, folder, aside, dataset, now())
+                seen[name] = found
+        if seen:
+            records = calibration_record(job, seen)
+            certificate = certified(seen, examiner, folder, records, now())
             certificate["left_out"] = left_out
             keep_earlier_entries(certificate, folder)
             files.write_json(aside / files.CERTIFICATE, certificate)
-            engines = {found.engine for found in map(artefact_of, comparisons) if found.precision == "int8"}
-            if engines:
-                files.write_json(aside / files.CALIBRATION, job.calibration_record(engines))
             card = model_card(spec, training, certificate, calibration_of(certificate, aside, folder))
             files.write_text(aside / files.CARD, card)
             place(aside, folder, certificate)
     if refused:
         raise CheckError("; ".join(refused))
     return certificate
+
+
+def calibration_record(job: Job, seen: Collection[str]) -> dict[str, Path]:
+    """Write `calibration.json` for the int8 files among those that keep their limits; return where it is."""
+    engines = {found.engine for found in map(artefact_of, seen) if found.precision == "int8"}
+    if not engines:
+        return {}
+    path = job.aside / files.CALIBRATION
+    files.write_json(path, job.calibration_record(engines))
+    return {files.CALIBRATION: path}
 
 
 def keep_earlier_entries(certificate: dict[str, Any], folder: Path) -> None:
@@ -112,13 +124,16 @@ def keep_earlier_entries(certificate: dict[str, Any], folder: Path) -> None:
         if same:  # what could not be then, and was not asked for now, still cannot be
             reasons = {**earlier["left_out"], **certificate["left_out"]}
             certificate["left_out"] = {name: why for name, why in reasons.items() if name not in entries}
+            certificate["records"] = {**earlier["records"], **certificate["records"]}
         certificate["artefacts"] = {
             name: entries[name]
             for name in in_order(entries)
             if name in certificate["artefacts"] or files.file_sha256(folder / name) == entries[name]["sha256"]
         }
     except (EdgeconvError, KeyError, ValueError, TypeError, OSError):
-        return  # no certificate, or none that says anything: nothing to take over
+        pass  # no certificate, or none that says anything: nothing to take over
+    if not has_int8(certificate):
+        certificate["records"].pop(files.CALIBRATION, None)
 
 
 def calibration_of(certificate: dict[str, Any], aside: Path, folder: Path) -> dict[str, Any] | None:

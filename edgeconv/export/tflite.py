@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeconv.evaluate.keras_model import run_child
 from edgeconv.runtime.errors import ConversionError
 
 
@@ -21,22 +19,13 @@ def to_tflite(keras_file: Path, out: Path, calibration: NDArray[np.float32] | No
         takes physical units.
     Raises ConversionError where the converter fails or crashes.
     """
-    command = [sys.executable, "-m", "edgeconv.export.tflite_child", str(keras_file), str(out)]
+    arguments = [str(keras_file), str(out)]
     windows = out.with_name(out.name + ".calibration.npy")
     if calibration is not None:
         np.save(windows, calibration)
-        command.append(str(windows))
-    package_root = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
+        arguments.append(str(windows))
     try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": search},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        done = run_child("edgeconv.export.tflite_child", *arguments)
     finally:
         windows.unlink(missing_ok=True)
     if done.returncode == 0 and out.is_file():

@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
 
-from edgeconv.evaluate.compare import FLOAT_LIMITS, INT8_LIMITS, Limits, compare
+from edgeconv.evaluate.compare import Flip, compare
+from edgeconv.evaluate.limits import ROUNDING, Limits, limits_of, tolerance
 from edgeconv.runtime import CheckError
 
 REFERENCE = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.500005, 0.499995, 0.0]], np.float32)
 TRUTH = np.array([0, 1, 0])
+FLOAT_LIMITS, INT8_LIMITS = limits_of("model.onnx"), limits_of("model.int8.tflite")
 
 
 def test_a_copy_is_equal_in_every_figure():
     seen = compare(REFERENCE, REFERENCE.copy(), TRUTH)
-    assert (seen.max_abs_diff, seen.p999_abs_diff, seen.top1_agreement, seen.decisive_top1_changes) == (0, 0, 1, 0)
+    assert (seen.max_abs_diff, seen.p999_abs_diff, seen.relative_logit_diff, seen.top1_agreement) == (0, 0, 0, 1)
+    assert seen.flips == ()
     assert seen.accuracy == seen.reference_accuracy == pytest.approx(2 / 3)
     assert not seen.violations(FLOAT_LIMITS)
     assert not seen.violations(INT8_LIMITS)
@@ -22,9 +25,20 @@ def test_figures_are_those_worked_out_by_hand():
     seen = compare(REFERENCE, candidate, TRUTH)
     assert seen.accuracy == 1.0
     assert seen.reference_accuracy == pytest.approx(2 / 3)
+    assert (seen.only_candidate_right, seen.only_reference_right) == (1, 0)
     assert seen.max_abs_diff == pytest.approx(0.1)
     assert seen.top1_agreement == pytest.approx(2 / 3)
-    assert seen.decisive_top1_changes == 1
+    assert seen.flips == (Flip(1, 0, 1, pytest.approx(0.05), pytest.approx(0.15)),)
+    # log(0.45 / 0.3) - log(0.35 / 0.4), relative to 1 because no logit of that window is as large
+    assert seen.relative_logit_diff == pytest.approx(np.log(0.45 / 0.3) - np.log(0.35 / 0.4), rel=1e-5)
+    assert seen.worst_window == 1
+
+
+def test_without_the_truth_only_the_distance_is_told():
+    seen = compare(REFERENCE, REFERENCE[:, ::-1].copy())
+    assert seen.accuracy is seen.reference_accuracy is None
+    assert len(seen.flips) == 3
+    assert seen.violations(Limits(accuracy_drop=0.0, accuracy=1.0)) == []
 
 
 def test_the_percentile_is_over_windows_of_the_largest_difference_in_each():
@@ -37,26 +51,40 @@ def test_the_percentile_is_over_windows_of_the_largest_difference_in_each():
     assert seen.p999_abs_diff == pytest.approx(0.125, rel=0.01)
 
 
-def test_a_tie_that_flips_within_the_margin_is_no_violation_but_one_beyond_is():
-    flipped = REFERENCE.copy()
-    flipped[2] = [0.499999, 0.500001, 0.0]  # the reference's margin is 1e-5
-    assert not compare(REFERENCE, flipped, TRUTH).violations(FLOAT_LIMITS)
-    decisive = REFERENCE.copy()
-    decisive[1] = [0.35, 0.4, 0.25]
-    seen = compare(REFERENCE, decisive, TRUTH)
-    assert seen.violations(Limits(decisive_top1_equal=True)) == [
-        "the top class changed on 1 of 3 windows although the reference's margin exceeds 2e-05"
-    ]
-
-
-@pytest.mark.parametrize(("shift", "kept"), [(0.9e-5, True), (1.2e-5, False)])
-def test_the_float_limit_on_probabilities_is_one_in_a_hundred_thousand(shift, kept):
+def test_a_tie_is_told_apart_from_other_flips():
     candidate = REFERENCE.copy()
-    candidate[0, 1] += np.float32(shift)
-    violations = compare(REFERENCE, candidate, TRUTH).violations(FLOAT_LIMITS)
-    assert (not violations) == kept
-    if not kept:
-        assert violations == ["largest |Δp| is 1.2e-05, the limit 1e-05"]
+    candidate[1] = [0.25, 0.4, 0.35]
+    candidate[2] = [0.25, 0.375, 0.375]
+    reference = REFERENCE.copy()
+    reference[2] = [0.1, 0.2, 0.7]
+    seen = compare(reference, candidate, TRUTH)
+    assert [flip.window for flip in seen.flips] == [1, 2]
+    assert seen.ties == 1
+    assert seen.flips[1].candidate_margin == 0
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(0.9, True), (1.2, False)])
+@pytest.mark.parametrize("logit", [0.5, 20.0])
+def test_the_float_limit_is_relative_to_the_window_s_largest_logit(factor, kept, logit):
+    def softmax(logits):
+        powers = np.exp(logits - logits.max())
+        return (powers / powers.sum())[None]
+
+    logits = np.array([logit, 0.1, 0.0])
+    moved = logits - [0, factor * ROUNDING * max(1, logit), 0]
+    seen = compare(softmax(logits), softmax(moved), TRUTH[:1])
+    assert seen.relative_logit_diff == pytest.approx(factor * ROUNDING, rel=1e-3)
+    assert (not seen.violations(FLOAT_LIMITS)) == kept
+
+
+def test_a_noisy_reference_widens_the_float_limit_and_nothing_else():
+    assert limits_of("dense.hop3.onnx", 1e-6).relative_logit_diff == tolerance(1e-6) == pytest.approx(4e-6 + ROUNDING)
+    assert limits_of("model.int8.tflite", 1e-6) == INT8_LIMITS
+
+
+def test_probabilities_too_small_for_float32_count_as_equally_small():
+    reference = np.array([[1.0, 1e-38, 0.0]], np.float32)
+    assert compare(reference, np.array([[1.0, 0.0, 1e-40]], np.float32), TRUTH[:1]).relative_logit_diff == 0
 
 
 def test_violations_of_int8_say_by_how_much():
@@ -64,7 +92,7 @@ def test_violations_of_int8_say_by_how_much():
     truth = np.zeros(1000, int)
     candidate = reference.copy()
     candidate[:20] = candidate[:20, ::-1]
-    drop, agreement = compare(reference, candidate, truth).violations(INT8_LIMITS)
+    agreement, drop = compare(reference, candidate, truth).violations(INT8_LIMITS)
     assert drop == "accuracy is 98.00 %, 2.00 points below the reference's 100.00 %, the limit is 0.50 points"
     assert agreement == "the top class agrees on 98.00 % of windows, the limit is 98.50 %"
 

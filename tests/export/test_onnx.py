@@ -5,8 +5,9 @@ import onnx
 import pytest
 
 from edgeconv import folder as files
-from edgeconv.evaluate.compare import FLOAT_LIMITS, compare
+from edgeconv.evaluate.compare import compare
 from edgeconv.evaluate.keras_model import KerasModel, import_keras
+from edgeconv.evaluate.limits import limits_of
 from edgeconv.export.onnx import OPSETS, to_onnx, write_spec
 from edgeconv.runtime import Channel, Classifier, ConversionError, ModelSpec, UsageError
 from edgeconv.runtime.spec import METADATA_KEY
@@ -43,7 +44,7 @@ def test_every_opset_on_offer_gives_the_same_answers(model, spec, dataset, tmp_p
     (tmp_path / "model.onnx").write_bytes(to_onnx(model.model, spec, opset))
     windows, truth = dataset.test.windows[::9], dataset.test.class_ids[::9]
     seen = compare(model.predict(windows), Classifier.load(tmp_path).predict(windows), truth)
-    assert not seen.violations(FLOAT_LIMITS)
+    assert not seen.violations(limits_of("model.onnx"))
 
 
 @pytest.mark.parametrize("opset", [OPSETS.start - 1, OPSETS.stop])

@@ -12,15 +12,17 @@ from onnx import numpy_helper
 
 from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
-from edgeconv.evaluate.certificate import load_artefact, verify
-from edgeconv.evaluate.compare import Limits
+from edgeconv.evaluate.artefacts import load_artefact
+from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.keras_model import import_keras
+from edgeconv.evaluate.limits import UserLimits
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.export import formats as formats_module
 from edgeconv.export import int8_tflite, pipeline
 from edgeconv.export import job as job_module
 from edgeconv.export.calibration import ATTEMPTS, Calibration
 from edgeconv.export.pipeline import export
+from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, CheckError, ConversionError, InputError, ModelSpec, UsageError
 from edgeconv.train.fit import TrainConfig
 from edgeconv.train.protocol import train
@@ -61,7 +63,7 @@ def test_the_certificate_says_what_was_compared_with_what_on_which_data(exported
         assert certificate["artefacts"][name]["max_abs_diff"] <= 1e-5
         assert certificate["artefacts"][name]["top1_agreement"] == 1.0
     assert {"edgeconv", "tensorflow", "keras", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy"} == set(
-        certificate["versions"]
+        certificate["environment"]["versions"]
     )
 
 
@@ -100,7 +102,9 @@ def test_the_model_card_is_made_of_the_folder_s_own_figures(exported_once):
 def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, dataset, monkeypatch):
     real = formats_module.write_form
     monkeypatch.setattr(formats_module, "write_form", lambda *args: damaged(real(*args)))
-    with pytest.raises(CheckError, match=r"model.onnx was not put in place: largest \|Δp\| is 0\.\d+, the limit 1e-05"):
+    with pytest.raises(
+        CheckError, match=r"model.onnx was not put in place: largest \|Δlogit\| is [\d.e-]+ of the window"
+    ):
         export(trained, dataset, formats=["onnx", "tflite"])
     assert not (trained / files.ONNX).exists()
     assert list(certificate_of(trained)["artefacts"]) == [files.TFLITE]
@@ -111,10 +115,9 @@ def test_a_file_out_of_limits_is_not_put_in_place_and_the_others_are(trained, da
 def test_a_refused_file_leaves_the_earlier_certified_one_as_it_was(exported, dataset, monkeypatch, format_):
     name = pipeline.FORMATS[format_].name
     before = contents(exported)
-    never, real = Limits(top1_agreement=1.1), pipeline.limits_of
-    monkeypatch.setattr(pipeline, "limits_of", lambda given: never if given == name else real(given))
-    with pytest.raises(CheckError, match=f"{name} was not put in place: the top class agrees on"):
-        export(exported, dataset, formats=["tflite", format_], opset=14)
+    never = UserLimits({name: {"accuracy": 1.0}})
+    with pytest.raises(CheckError, match=f"{name} was not put in place: accuracy is"):
+        export(exported, dataset, formats=["tflite", format_], opset=14, limits=never)
     after = contents(exported)
     assert after[name] == before[name]
     assert after[files.CALIBRATION] == before[files.CALIBRATION]
@@ -178,7 +181,8 @@ def test_what_was_certified_for_another_model_or_is_damaged_does_not_stay(export
 
 def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dataset, tmp_path):
     spec = pipeline.ModelSpec.load(trained / files.SPEC)
-    job = job_module.Job(trained, tmp_path, spec, dataset, pipeline.KerasModel.load(trained / files.KERAS), 17)
+    model = pipeline.KerasModel.load(trained / files.KERAS)
+    job = job_module.Job(trained, tmp_path, model, Examiner(model, spec, dataset), 17)
     artefact, file = pipeline.FORMATS["tflite-int8"], tmp_path / files.INT8_TFLITE
 
     class OneQuietWindow(Calibration):
@@ -193,10 +197,10 @@ def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dat
     assert (record["method"], record["count"]) == ("random", 256)
     assert len(record["tried_before"]) == 1
     assert "points below" in record["tried_before"][0]
-    assert not job.check(file).violations(pipeline.limits_of(files.INT8_TFLITE))
+    assert not job.check(file).violations(job.examiner.limits(files.INT8_TFLITE))
 
     int8_tflite.write_int8_tflite(job, artefact, attempts[:1])
-    assert job.check(file).violations(pipeline.limits_of(files.INT8_TFLITE)), "giving up shows the last one's figures"
+    assert job.check(file).violations(job.examiner.limits(files.INT8_TFLITE)), "giving up shows the last one's figures"
 
 
 @pytest.mark.parametrize("formats", [["coreml"], []])
@@ -280,7 +284,7 @@ def test_a_form_that_is_shifted_by_one_sample_is_not_put_in_place(trained, datas
 
     name = pipeline.FORMATS[form].name
     monkeypatch.setattr(formats_module, "write_form", lambda *args: shifted(*args) if args[1] == form else real(*args))
-    with pytest.raises(CheckError, match=rf"{name} was not put in place: largest \|Δp\| is"):
+    with pytest.raises(CheckError, match=rf"{name} was not put in place: largest \|Δlogit\| is"):
         export(trained, dataset, formats=["onnx", form])
     assert not (trained / name).exists()
     assert (trained / files.ONNX).exists()

@@ -10,11 +10,11 @@ from edgeconv import folder as files
 from edgeconv.bench import Plan
 from edgeconv.bench.statistics import Interval
 from edgeconv.cli.export import tuning_table
-from edgeconv.evaluate.certificate import verify
 from edgeconv.export import pipeline, tune
 from edgeconv.export.onnx import Source, read_model
 from edgeconv.export.pipeline import export
 from edgeconv.export.tune import Row, Variant, fastest
+from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, Classifier, ConversionError, ModelSpec
 from edgeconv.runtime.machine import fingerprint
 from edgeconv.runtime.tuning import read_tuning

@@ -5,8 +5,8 @@ import pytest
 
 from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
-from edgeconv.evaluate.certificate import verify
 from edgeconv.export.pipeline import export
+from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, CheckError, MissingFileError
 from edgeconv.train.fit import TrainConfig
 from edgeconv.train.protocol import train
@@ -39,14 +39,14 @@ def change_certificate(folder, change):
 
 def test_verify_repeats_the_figures_of_the_certificate(certified, dataset):
     ran = []
-    found = verify(certified, dataset, ran.append)
+    found = verify(certified, dataset, on_progress=ran.append)
     assert found.problems == ()
     assert found.same_data
     assert ran == [files.KERAS, files.ONNX, files.TFLITE]
     entries = json.loads((certified / files.CERTIFICATE).read_text())["artefacts"]
-    for name, seen in found.comparisons.items():
-        assert seen.accuracy == entries[name]["accuracy"]
-        assert seen.max_abs_diff == pytest.approx(entries[name]["max_abs_diff"], abs=1e-6)
+    for name, seen in found.examinations.items():
+        assert seen.windows.accuracy == entries[name]["accuracy"]
+        assert seen.windows.max_abs_diff == pytest.approx(entries[name]["max_abs_diff"], abs=1e-6)
     found.require_passed()
 
 
@@ -75,7 +75,7 @@ def test_another_network_under_a_renewed_hash_fails_the_comparison(certified, da
     renewed = files.file_sha256(certified / files.ONNX)
     change_certificate(certified, lambda c: c["artefacts"][files.ONNX].update(sha256=renewed))
     found = verify(certified, dataset)
-    with pytest.raises(CheckError, match=r"model.onnx: largest \|Δp\| is"):
+    with pytest.raises(CheckError, match=r"model.onnx: largest \|Δlogit\| is"):
         found.require_passed()
     assert not any(problem.startswith(files.TFLITE) for problem in found.problems)
 

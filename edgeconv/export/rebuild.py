@@ -1,0 +1,37 @@
+"""Build a quantised file again, exactly as it was built: its own reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeconv import folder as files
+from edgeconv.evaluate.tflite import normalise
+from edgeconv.runtime.artefact import Artefact
+from edgeconv.runtime.errors import ArtefactError
+
+from .formats import WRITERS
+from .job import Job
+from .tflite import to_tflite
+
+
+def rebuild(job: Job, artefact: Artefact, record: dict[str, Any]) -> Path:
+    """Write an artefact aside again, from the model and what `calibration.json` says, and return the file.
+
+    Raises ArtefactError where the record does not say how, ConversionError where the converter now refuses.
+    """
+    try:
+        if artefact.precision != "int8":
+            WRITERS[artefact.engine, artefact.precision](job, artefact)
+        else:
+            rows = np.array(record[artefact.engine]["rows"], np.int64)
+            windows = normalise(job.dataset.train.windows[rows], job.spec)
+            to_tflite(job.folder / files.KERAS, job.aside / artefact.name, windows)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ArtefactError(
+            f"{job.folder / files.CALIBRATION} does not say how {artefact.name} was made "
+            f"({type(error).__name__}: {error}); export the model again"
+        ) from None
+    return job.aside / artefact.name
