@@ -14,7 +14,7 @@ READY  := $(VENV)/.ready
 # With DATA="…/UCI HAR Dataset.zip" the real data, otherwise the generated set.
 data_option = $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test test-versions stress bench-peers lint format lock reproduce clean
+.PHONY: help setup demo test test-versions stress mutations bench-peers lint format lock reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -41,6 +41,9 @@ test-versions: $(READY)  ## Run the tests with the lowest versions allowed, and 
 
 stress: $(READY)  ## Random Keras networks in every form against the converter's graph (slow).
 	$(BIN)/python tools/stress_forms.py --networks 400
+
+mutations: $(READY)  ## Damage the files of the committed model in every way and see what notices (DATA=…; slow).
+	$(BIN)/python tools/mutations.py $(data_option)
 
 bench-peers:  ## Measure edgeconv against other engines and write docs/benchmarks.md (OPTIONS="--quick" to try out).
 	$(MAKE) setup DEVICE=peers

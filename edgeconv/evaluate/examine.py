@@ -231,7 +231,7 @@ class Examiner:
         """
         hop = artefact_of(path.name).hop or self.spec.hop
         candidate = load_artefact(path, self.spec)
-        answers = self._run(candidate, hop)
+        answers = self.run(candidate, hop)
         test = self.dataset.test
         whole, kinds = self.inputs(hop)
         windows = compare(self.answers, answers[0], test.class_ids)
@@ -242,7 +242,7 @@ class Examiner:
         again, same_bytes = None, None
         if rebuilt is not None:
             same_bytes = file_sha256(rebuilt) == file_sha256(path)
-            others = answers if same_bytes else self._run(load_artefact(rebuilt, self.spec), hop)
+            others = answers if same_bytes else self.run(load_artefact(rebuilt, self.spec), hop)
             again = compare(np.concatenate(others), np.concatenate(answers))
         limits, quality = self.limits(path.name), self.quality(answers[0])
         return Examination(
@@ -261,7 +261,7 @@ class Examiner:
             checks=tuple(self._checks(limits, windows, over, adversarial, quality, again)),
         )
 
-    def _run(self, model: Predictor, hop: int) -> list[Floats]:
+    def run(self, model: Predictor, hop: int) -> list[Floats]:
         """Return a model's answers for the test windows, the recordings, and each adversarial recording."""
         whole, kinds = self.inputs(hop)
         samples = [*whole.recordings, *(kind.recordings[0] for kind in kinds.values())]

@@ -70,7 +70,13 @@ class Stepper:
 
 
 def _ends(spec: ModelSpec, metadata: Mapping[str, str]) -> Ends:
-    _, tensors = _read_state(metadata) if STATE_KEY in metadata else (0, [("states", "states", ())])
+    needed = -(-spec.window // spec.hop) - 1
+    warm_up, tensors = _read_state(metadata) if STATE_KEY in metadata else (needed, [("states", "states", ())])
+    if warm_up != needed:
+        raise ArtefactError(
+            f"the metadata say that {warm_up} answers come before the first full window, and window {spec.window} at "
+            f"hop {spec.hop} has {needed}; export the model again"
+        )
     before: list[tuple[str, Shape]] = [(name, ("streams", *shape)) for name, _, shape in tensors]
     after: list[tuple[str, Shape]] = [(name, ("streams", *shape)) for _, name, shape in tensors]
     samples = ("samples", ("streams", spec.hop, len(spec.channels)))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import onnx
@@ -38,6 +39,20 @@ def test_verify_finds_the_data_in_the_cache_and_says_that_the_limits_are_kept(ru
     assert [row.split()[:2] for row in figures] == [[name, f"{100 * e['accuracy']:.2f}"] for name, e in entries.items()]
     assert [row.split()[0] for row in verdicts] == list(entries)
     assert "equal to the reference on 2947 windows" in verdicts[0]
+
+
+def test_verify_writes_junit_and_takes_limits(run, real_model, tmp_path):
+    limits, report = tmp_path / "limits.toml", tmp_path / "verify.xml"
+    limits.write_text("[int8]\naccuracy = 0.99\n")
+    outcome = run("verify", real_model, "--limits", limits, "--junit", report)
+    assert outcome.code == 4
+    assert "model.int8.tflite: accuracy is 90.16 %, at least 99.00 % was asked for" in outcome.error
+    suites = {suite.get("name"): suite.get("failures") for suite in ET.parse(report).getroot()}
+    assert {name for name, failures in suites.items() if failures != "0"} == {name for name in suites if "int8" in name}
+    limits.write_text("[int8]\naccuracies = 0.99\n")
+    outcome = run("verify", real_model, "--limits", limits)
+    assert outcome.code == 2
+    assert "has no figure 'accuracies'" in outcome.error
 
 
 def test_verify_needs_no_record_of_the_training_where_the_data_are_given(run, real_model, uci_har_zip):

@@ -5,11 +5,15 @@ import pytest
 
 from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
+from edgeconv.evaluate.limits import UserLimits, tolerance
 from edgeconv.export.pipeline import export
 from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, CheckError, MissingFileError
 from edgeconv.train.fit import TrainConfig
 from edgeconv.train.protocol import train
+
+# A network of two epochs may lose more than half a point in int8: here such a file is examined against itself.
+LOOSE = UserLimits({"int8": {"accuracy_drop": 1.0, "top1_agreement": 0.0}})
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +133,57 @@ def test_a_folder_without_certificate_says_how_to_get_one(certified, dataset):
     (certified / files.CERTIFICATE).unlink()
     with pytest.raises(MissingFileError, match="edgeconv export"):
         verify(certified, dataset)
+
+
+@pytest.fixture(scope="module")
+def quantised_once(certified_once, dataset, tmp_path_factory):
+    folder = shutil.copytree(certified_once, tmp_path_factory.mktemp("quantised") / "walk")
+    export(folder, dataset, formats=["tflite-int8"], limits=LOOSE)
+    return folder
+
+
+def test_a_quantised_file_is_built_again_from_the_recorded_rows_and_has_the_same_bytes(quantised_once, dataset):
+    found = verify(quantised_once, dataset, limits=LOOSE)
+    assert found.problems == ()
+    seen = found.examinations[files.INT8_TFLITE]
+    assert seen.same_bytes is True
+    assert seen.rebuilt.max_abs_diff == 0
+    assert found.examinations[files.ONNX].rebuilt is None
+
+
+def test_other_calibration_rows_under_a_renewed_hash_are_found(quantised_once, dataset, tmp_path):
+    folder = shutil.copytree(quantised_once, tmp_path / "walk")
+    record = json.loads((folder / files.CALIBRATION).read_text())
+    record["tflite"]["rows"] = record["tflite"]["rows"][:3]
+    files.write_json(folder / files.CALIBRATION, record)
+    with pytest.raises(ArtefactError, match=r"calibration.json is not the file that was certified"):
+        verify(folder, dataset)
+    renewed = files.file_sha256(folder / files.CALIBRATION)
+    change_certificate(folder, lambda c: c["records"].update({files.CALIBRATION: renewed}))
+    problems = verify(folder, dataset, limits=LOOSE).problems
+    assert [problem[:40] for problem in problems] == ["model.int8.tflite: built again from the "]
+    record["tflite"].pop("rows")
+    files.write_json(folder / files.CALIBRATION, record)
+    renewed = files.file_sha256(folder / files.CALIBRATION)
+    change_certificate(folder, lambda c: c["records"].update({files.CALIBRATION: renewed}))
+    problems = verify(folder, dataset, limits=LOOSE).problems
+    assert "does not say how model.int8.tflite was made" in problems[0]
+
+
+def test_the_user_s_limits_decide(certified, dataset):
+    found = verify(certified, dataset, limits=UserLimits({"model.tflite": {"accuracy": 1.0}}))
+    assert [problem.split(":")[0] for problem in found.problems] == [files.TFLITE]
+
+
+def test_the_certificate_binds_data_environment_and_noise(certified, dataset):
+    certificate = json.loads((certified / files.CERTIFICATE).read_text())
+    assert certificate["schema"] == "edgeconv.certificate/2"
+    assert certificate["data"]["content_hash"] == dataset.content_hash()
+    assert len(certificate["environment"]["sha256"]) == 64
+    assert certificate["reference"]["noise"] > 0
+    assert set(certificate["reference"]["adversarial_noise"]) == set(
+        certificate["artefacts"][files.ONNX]["adversarial"]
+    )
+    assert certificate["artefacts"][files.ONNX]["limits"]["relative_logit_diff"] == tolerance(
+        certificate["reference"]["noise"]
+    )
