@@ -100,24 +100,31 @@ def _results(training: dict[str, Any], spec: ModelSpec) -> str:
 
 
 def _artefacts(certificate: dict[str, Any], calibration: dict[str, Any] | None) -> str:
+    entries, data = certificate["artefacts"], certificate["data"]
     rows = [
         [
             f"`{name}`",
             f"{entry['bytes'] / 1024:.0f}",
-            _percent(entry["accuracy"]),
+            f"{_percent(entry['accuracy'])} ({'–'.join(_percent(bound) for bound in entry['accuracy_interval'])})",
             f"{entry['max_abs_diff']:.1e}",
-            f"{entry['p999_abs_diff']:.1e}",
+            f"{entry['relative_logit_diff']:.1e}",
             _percent(entry["top1_agreement"]),
+            f"{len(entry['flips'])} ({entry['ties']})",
         ]
-        for name, entry in certificate["artefacts"].items()
+        for name, entry in entries.items()
     ]
-    data = certificate["data"]
-    reference = next(iter(certificate["artefacts"].values()))["reference_accuracy"]
+    reference = next(iter(entries.values()))["reference_accuracy"]
+    verdicts = "\n".join(f"- `{name}`: {entry['verdict']}." for name, entry in entries.items())
+    head = [
+        "file", "KiB", "accuracy % (95 %)", "largest abs. Δp", "largest Δlogit, relative", "same top class %",
+        "flips (ties)",
+    ]  # fmt: skip
     return (
         f"## Artefacts\n\nEach was compared with `model.keras` (accuracy {_percent(reference)} %) on all "
-        f"{data['windows']} test windows of {data['name']} before it was put in place; `edgeconv verify` repeats "
-        "it.\n\n"
-        + table(["file", "KiB", "accuracy %", "largest abs. Δp", "99.9th percentile", "same top class %"], rows)
+        f"{data['windows']} test windows of {data['name']}, on whole recordings and on adversarial inputs before it "
+        "was put in place; `edgeconv verify` repeats it.\n\n"
+        + table(head, rows)
+        + f"\n\n{verdicts}"
         + ("" if calibration is None else "\n\n" + _calibration(calibration))
     )
 
