@@ -42,7 +42,7 @@ class Outcome:
 
     damage: Damage
     effect: float | None
-    """Largest |Δp| that it causes on windows, recordings or adversarial inputs; None where the file no longer runs."""
+    """Largest |Δp| that it causes on any of the inputs; None where the file no longer answers as often."""
     caught_by: str
     """What noticed, in words and figures; empty where nothing did."""
 
@@ -96,6 +96,8 @@ def effect(examiner: Examiner, folder: Path, copy: Path, damage: Damage) -> floa
     except EdgeconvError:
         return None
     before = np.concatenate(examiner.run(load_artefact(folder / damage.file, examiner.spec), hop))
+    if after.shape != before.shape:
+        return None
     return float(np.nan_to_num(np.abs(after - before), nan=1.0).max())
 
 
