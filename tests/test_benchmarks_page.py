@@ -77,6 +77,7 @@ def test_the_targets_are_those_that_were_set():
         **{f"floor {hop}": ("less", 1.3) for hop in (64, 16, 8, 1)},
         **{f"loop {hop}": ("more", must) for hop, must in ((64, 5), (16, 10), (8, 15), (1, 18))},
         **{f"peer {hop}": ("more", must) for hop, must in ((64, 1.4), (16, 1), (8, 4), (1, 1))},
+        **{f"litert {hop}": ("more", must) for hop, must in ((64, 1.3), (16, 4))},
         "windowed": ("more", 1.3),
         "push": ("less", 15),
         "pool": ("less", 1),

@@ -52,7 +52,7 @@ RULES = {
     "edgeconv.evaluate":      rule("runtime data folder evaluate",             "numpy",          "tensorflow keras"),
     "edgeconv.train":         rule("runtime data folder evaluate train",       "numpy",          "tensorflow keras"),
     "edgeconv.export":        rule("runtime data folder evaluate train bench export", "numpy",
-                                   "tensorflow keras onnx onnx_ir tf2onnx"),
+                                   "tensorflow keras onnx onnx_ir onnxruntime tf2onnx"),
     "edgeconv.bench":         rule("edgeconv runtime folder bench",            "numpy",          "onnxruntime"),
     "edgeconv.cli":           rule("edgeconv runtime data folder evaluate train export bench cli", "typer",
                                    "numpy rich onnxruntime"),

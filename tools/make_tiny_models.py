@@ -12,11 +12,13 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeconv.export.graph.dense import to_dense
+from edgeconv.export.graph.int8 import Int8Net, quantised
 from edgeconv.export.graph.net import Activation, Conv, Net, Pool, Softmax, Step, digest
 from edgeconv.export.graph.read import read_net
 from edgeconv.export.graph.stateful import to_stateful
 from edgeconv.export.graph.write import write_dense, write_stateful, write_windowed
 from edgeconv.export.onnx import write_spec
+from edgeconv.export.ranges import activations, ranges_of
 from edgeconv.runtime import Channel, ModelSpec, Triad
 from edgeconv.runtime.forms import form_file
 from edgeconv.runtime.spec import NETWORK_KEY
@@ -56,7 +58,7 @@ def make(window: int = 4, classes: int = 3, batch: str | int = "batch") -> Model
 
 
 def write_forms(folder: Path) -> None:
-    """Write a network of window 12 in all its forms, at its hop 4 and at 1, 5 and 15."""
+    """Write a network of window 12 in all its forms, at its hop 4 and at 1, 5 and 15; at 4 and 1 in int8, too."""
     rng = np.random.default_rng(0)
     first = Conv(rng.normal(size=(3, 2, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))
     last = Conv(rng.normal(size=(3, 3, 5)).astype(np.float32), np.zeros(3, np.float32))
@@ -64,11 +66,17 @@ def write_forms(folder: Path) -> None:
     net = Net(12, 2, tuple(Step(layer, (i,), f"layer {i + 1}") for i, layer in enumerate(layers)))
     spec = replace(SPEC, name="forms", window=12, hop=4)
     folder.mkdir(parents=True, exist_ok=True)
+    windows = np.random.default_rng(1).normal(size=(64, 12, 2)).astype(np.float32)
+    int8 = Int8Net(net, ranges_of(net, activations(net, spec, windows), "minmax"))
     (folder / "model.onnx").write_bytes(write_windowed(net, spec))
+    (folder / "model.int8.onnx").write_bytes(quantised(write_windowed(net, spec), int8))
     for hop in (4, 1, 5, 15):
         at_hop = replace(spec, hop=hop)
-        (folder / form_file("dense", hop, spec)).write_bytes(write_dense(to_dense(net, hop), 3, at_hop))
-        (folder / form_file("stateful", hop, spec)).write_bytes(write_stateful(to_stateful(net, hop), at_hop))
+        dense, stateful = write_dense(to_dense(net, hop), 3, at_hop), write_stateful(to_stateful(net, hop), at_hop)
+        for form, content in (("dense", dense), ("stateful", stateful)):
+            (folder / form_file(form, hop, spec)).write_bytes(content)
+            if hop in (4, 1):
+                (folder / form_file(form, hop, spec, "int8")).write_bytes(quantised(content, int8))
 
 
 def main() -> None:

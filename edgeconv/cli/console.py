@@ -100,7 +100,8 @@ def why_missing(model: Path, name: str, hop: int) -> str:
     reason = left_out.get(name) or (left_out.get(artefact.kind.name) if artefact else None)
     if reason:
         return f"there can be no {name}: {reason}"
-    return f"there is no {name}; `edgeconv export {model} --format dense,stateful --hops {hop}` writes it"
+    formats = "dense-int8,stateful-int8" if artefact and artefact.precision == "int8" else "dense,stateful"
+    return f"there is no {name}; `edgeconv export {model} --format {formats} --hops {hop}` writes it"
 
 
 def certificate_table(entries: Mapping[str, Any]) -> str:

@@ -19,7 +19,8 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            help="Formats, separated by commas: onnx, dense, stateful, tflite, tflite-int8; by default all.",
+            help="Formats, separated by commas, by default all: onnx, dense, stateful, tflite, and each of these with "
+            "-int8.",
             metavar="LIST",
         ),
     ] = None,
@@ -60,9 +61,46 @@ def export(
     typer.echo(certificate_table(certificate["artefacts"]))
     if tune:
         typer.echo(tuning_table(files.read_json(model / files.TUNING, "`edgeconv export --tune`")))
+        int8 = files.read_json(model / files.TUNING, "`edgeconv export --tune`").get("int8")
+        if int8:
+            typer.echo(int8_table(int8))
+    in_float = float_layers_note(model) if "model.int8.onnx" in certificate["artefacts"] else ""
+    if in_float:
+        note(in_float)
     for name, reason in certificate["left_out"].items():
         note(f"no {name}: {reason}")
     note(f"{model} is verified and in place; next: edgeconv stream {model} RECORDING.csv")
+
+
+def int8_table(int8: dict[str, Any]) -> str:
+    """Return what was timed of the int8 files, and the form that they have, as a table."""
+    rows = []
+    for row in int8["table"]:
+        time_us, part = row["us_per_prediction"], row["of_default"]
+        rows.append(
+            [
+                row["use"],
+                row["form"],
+                f"{time_us['value']:.1f} ({time_us['low']:.1f}–{time_us['high']:.1f})",
+                f"{part['value']:.2f} ({part['low']:.2f}–{part['high']:.2f})",
+                "chosen" if row["form"] == int8["form"] else "",
+            ]
+        )
+    return "\n" + table(["int8, one thread", "form", "µs a prediction (95 %)", "of the default", ""], rows)
+
+
+def float_layers_note(model: Path) -> str:
+    """Return which layers of the int8 ONNX files stay in float32 and what that brings; nothing where none must."""
+    from edgeconv import folder as files
+
+    chosen = files.read_json(model / files.CALIBRATION, "`edgeconv export`").get("onnx", {})
+    if not chosen.get("float_layers"):
+        return ""
+    seen = {name: f"{100 * accuracy:.2f} %" for name, accuracy in chosen["accuracy"].items()}
+    return (
+        f"int8 ONNX: {', '.join(chosen['float_layers'])} in float32, because int8 costs too much there: on held-back "
+        f"training subjects {seen['float32']} in float32, {seen['all_int8']} with all layers in int8, {seen['int8']} so"
+    )
 
 
 def tuning_table(tuning: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def inspect(
     model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
     hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
+    precision: Annotated[
+        Literal["float32", "int8"], typer.Option(help="Which of the folder's files to say it of.")
+    ] = "float32",
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a model expects and answers, which files it has, and which of them runs for what, and why.
@@ -26,7 +29,7 @@ def inspect(
     """
     from edgeconv.runtime import Classifier, SlidingWindow
 
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(model, precision=precision)
     spec = classifier.spec
     hop = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels)).hop
     found = {
@@ -39,13 +42,16 @@ def inspect(
 
 
 def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
-    """Return what there is of the model: for each ONNX or TFLite file its form, hop, cost, size and certificate."""
+    """Return what there is of the model: of each file form, precision, hop, cost, size and certificate."""
     from edgeconv.folder import file_sha256
+    from edgeconv.runtime import Classifier
     from edgeconv.runtime.artefact import Artefact
 
     if not model.is_dir():
-        return [describe(model.name, "windowed", None, classifier.model.multiply_adds, model, "")]
+        precision = (Artefact.parse(model.name) or Artefact()).precision
+        return [describe(model.name, "windowed", precision, None, classifier.model.multiply_adds, model, "")]
     certified = certificate_of(model).get("artefacts", {})
+    classifiers = {classifier.precision: classifier}
     rows = []
     for path in sorted(path for path in model.iterdir() if path.suffix in (".onnx", ".tflite")):
         entry = certified.get(path.name)
@@ -57,15 +63,21 @@ def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
             standing = f"certified, largest |Δp| {entry['max_abs_diff']:.1e}"
         artefact = Artefact.parse(path.name) or Artefact()
         form, hop = artefact.form, None if artefact.form == "windowed" else artefact.hop or classifier.spec.hop
-        cost = None if path.suffix == ".tflite" else cost_of(classifier, form, hop)
-        rows.append(describe(path.name, form, hop, cost, path, standing))
+        cost = None
+        if path.suffix == ".onnx" and (model / Artefact(precision=artefact.precision).name).exists():
+            if artefact.precision not in classifiers:
+                classifiers[artefact.precision] = Classifier.load(model, precision=artefact.precision)
+            cost = cost_of(classifiers[artefact.precision], form, hop)
+        rows.append(describe(path.name, form, artefact.precision, hop, cost, path, standing))
     return rows
 
 
-def describe(name: str, form: str, hop: int | None, cost: int | None, path: Path, standing: str) -> dict[str, Any]:
+def describe(
+    name: str, form: str, precision: str, hop: int | None, cost: int | None, path: Path, standing: str
+) -> dict[str, Any]:
     """Return one row about a file."""
-    return {"file": name, "form": form, "hop": hop, "multiply_adds": cost, "bytes": path.stat().st_size,
-            "certificate": standing}  # fmt: skip
+    return {"file": name, "form": form, "precision": precision, "hop": hop, "multiply_adds": cost,
+            "bytes": path.stat().st_size, "certificate": standing}  # fmt: skip
 
 
 def cost_of(classifier: Classifier, form: str, hop: int | None) -> int | None:
@@ -82,8 +94,9 @@ def runs(model: Path, classifier: Classifier, hop: int) -> dict[str, dict[str, s
 
     spec, found, whole = classifier.spec, classifier.forms(hop), classifier.model.multiply_adds
     tuning = read_tuning(model) if model.is_dir() else None
-    windowed = model.name if not model.is_dir() else "model.onnx"
-    dense, stateful = form_file("dense", hop, spec), form_file("stateful", hop, spec)
+    precision = classifier.precision
+    windowed = model.name if not model.is_dir() else form_file("windowed", hop, spec, precision)
+    dense, stateful = form_file("dense", hop, spec, precision), form_file("stateful", hop, spec, precision)
     why_not = {name: why_missing(model, name, hop) for name in (dense, stateful)}
 
     def part(form: Any) -> str:
@@ -121,11 +134,12 @@ def as_text(classifier: Classifier, found: dict[str, Any]) -> str:
         [[c.name, c.unit, "" if c.minimum is None else f"{c.minimum:.3g} to {c.maximum:.3g}"] for c in spec.channels],
     )
     files = table(
-        ["file", "form", "hop", "multiply-adds a window", "KiB", "certificate"],
+        ["file", "form", "precision", "hop", "multiply-adds a window", "KiB", "certificate"],
         [
             [
                 row["file"],
                 row["form"],
+                row["precision"],
                 row["hop"] or "any",
                 "" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}",
                 f"{row['bytes'] / 1024:.0f}",

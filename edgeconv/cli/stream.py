@@ -36,6 +36,9 @@ def stream(
         int | None,
         typer.Option(help="Processor threads within one run; by default 1, or what `export --tune` chose here."),
     ] = None,
+    precision: Annotated[
+        Literal["float32", "int8"], typer.Option(help="Which of a folder's files answer; int8 on the processor only.")
+    ] = "float32",
 ) -> None:
     """Classify every window of recordings of any length: one prediction per window on stdout.
 
@@ -52,14 +55,16 @@ def stream(
     if threads is None:
         tuning = read_tuning(model) if model.is_dir() else None
         threads = tuning.threads.get("recording", 1) if tuning else 1
-    classifier = Classifier.load(model, device, threads=threads)
+    classifier = Classifier.load(model, device, threads=threads, precision=precision)
     spec = classifier.spec
     chosen = f" (asked for: {device})" if device != classifier.device else ""
     several = f" with {threads} threads" if threads > 1 else ""
-    note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; on {classifier.device}{several}{chosen}")
+    int8 = " in int8" if precision == "int8" and model.is_dir() else ""
+    where = f"on {classifier.device}{int8}{several}{chosen}"
+    note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; {where}")
     streaming = StreamClassifier(classifier, hop)
     if model.is_dir() and classifier.forms(hop).dense is None and streaming.hop < spec.window:
-        missing = why_missing(model, form_file("dense", streaming.hop, spec), streaming.hop)
+        missing = why_missing(model, form_file("dense", streaming.hop, spec, precision), streaming.hop)
         note(f"window by window, because {missing}")
     recordings = without_labels(recordings)
     began = time.perf_counter()

@@ -131,13 +131,22 @@ def _artefacts(certificate: dict[str, Any], calibration: dict[str, Any] | None) 
 
 def _calibration(record: dict[str, Any]) -> str:
     names = {"onnx": "ONNX", "tflite": "TFLite"}
-    return " ".join(
+    found = [
         f"The int8 ranges of the {name} files were measured on {len(record[engine]['rows'])} windows of the training "
         f"subjects (`{record[engine]['method']}`, seed {record[engine]['seed']}; `calibration.json` has the row "
         "numbers, and what else was tried)."
         for engine, name in names.items()
         if engine in record
-    )
+    ]
+    kept = record.get("onnx", {}).get("float_layers")
+    if kept:
+        seen = record["onnx"]["accuracy"]
+        found.append(
+            f"Of the int8 ONNX files, {_words(kept)} stay in float32: on the training subjects held back, accuracy is "
+            f"{_percent(seen['float32'])} % in float32, {_percent(seen['all_int8'])} % with all layers in int8 and "
+            f"{_percent(seen['int8'])} % so."
+        )
+    return " ".join(found)
 
 
 def _terms(training: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from edgeconv import folder as files
 from edgeconv.runtime.artefact import Artefact
 
 from .graph.writer import DEFAULT_LAYOUT
+from .int8_onnx import write_int8_onnx
 from .int8_tflite import write_int8_tflite
 from .job import Job
 from .onnx import write_form
@@ -36,6 +37,7 @@ Writer = Callable[[Job, Artefact], None]
 """Writes a file aside under its name; raises ConversionError where it cannot be."""
 WRITERS: Mapping[tuple[str, str], Writer] = {
     ("onnx", "float32"): write_float_onnx,
+    ("onnx", "int8"): write_int8_onnx,
     ("tflite", "float32"): write_float_tflite,
     ("tflite", "int8"): write_int8_tflite,
 }

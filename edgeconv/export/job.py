@@ -10,14 +10,16 @@ from typing import Any
 
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
+from edgeconv.evaluate.certificate import require_same_contract
 from edgeconv.evaluate.compare import Comparison
 from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.evaluate.limits import UserLimits
 from edgeconv.runtime.errors import EdgeconvError
 from edgeconv.runtime.spec import ModelSpec
 
 from .graph.writer import Layout
-from .onnx import Source, read_model
+from .onnx import DEFAULT_OPSET, Source, read_model
 
 CALIBRATION_SCHEMA = "edgeconv.calibration/2"
 
@@ -36,6 +38,24 @@ class Job:
     """Format → layout of its convolutions, where another than the default is wanted."""
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Engine → what chose the ranges of its int8 files: method, count, seed, rows, subjects and what was tried."""
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        aside: Path,
+        dataset: Dataset,
+        *,
+        opset: int = DEFAULT_OPSET,
+        limits: UserLimits | None = None,
+        on_progress: Callable[[str], None] = lambda _: None,
+    ) -> Job:
+        """Load a model folder; raises InputError where the data are not what it was made for."""
+        spec = ModelSpec.load(folder / files.SPEC)
+        require_same_contract(spec, dataset)
+        on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
+        model = KerasModel.load(folder / files.KERAS)
+        return cls(folder, aside, model, Examiner(model, spec, dataset, limits), opset, on_progress)
 
     @property
     def spec(self) -> ModelSpec:

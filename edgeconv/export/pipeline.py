@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,8 @@ from typing import Any
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
 from edgeconv.evaluate.artefacts import artefact_of, in_order
-from edgeconv.evaluate.certificate import certified, require_same_contract
-from edgeconv.evaluate.examine import Examination, Examiner
-from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.evaluate.certificate import certified
+from edgeconv.evaluate.examine import Examination
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError
 from edgeconv.runtime.spec import ModelSpec
@@ -22,6 +22,7 @@ from .formats import FORMATS, WRITERS, planned
 from .job import Job
 from .onnx import DEFAULT_OPSET
 from .tune import tune
+from .tune_int8 import tune_int8
 
 
 def export(
@@ -55,18 +56,17 @@ def export(
         raise UsageError(f"hops are {', '.join(map(str, hops))}; give whole numbers from 1")
     spec = ModelSpec.load(folder / files.SPEC)
     training = files.read_json(folder / files.TRAINING, "`edgeconv train`")
-    require_same_contract(spec, dataset)
-    on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
-    model = KerasModel.load(folder / files.KERAS)
-    examiner = Examiner(model, spec, dataset, limits)
     seen: dict[str, Examination] = {}
     refused: list[str] = []
     left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
-        job = Job(folder, aside, model, examiner, opset, on_progress)
+        job = Job.open(folder, aside, dataset, opset=opset, limits=limits, on_progress=on_progress)
         if tuned:
             tuning = tune(job.source, aside, job.keeps_limits, on_progress=on_progress)
             job.layouts = tuning["choice"]["layouts"]
+            if any((FORMATS[name].engine, FORMATS[name].precision) == ("onnx", "int8") for name in wanted):
+                with contextlib.suppress(ConversionError):  # the writers meet it again, and say of which file
+                    tuning["int8"] = tune_int8(job)
             files.write_json(aside / files.TUNING, tuning)
         for artefact in planned(wanted, hops, spec.hop):
             name = artefact.name
@@ -78,7 +78,7 @@ def export(
                     raise
                 left_out[name] = str(error)
                 continue
-            found = examiner.examine(aside / name)
+            found = job.examiner.examine(aside / name)
             if found.problems:
                 refused.append(f"{name} was not put in place: {'; '.join(found.problems)}")
                 (aside / name).unlink()
@@ -86,7 +86,7 @@ def export(
                 seen[name] = found
         if seen:
             records = calibration_record(job, seen)
-            certificate = certified(seen, examiner, folder, records, now())
+            certificate = certified(seen, job.examiner, folder, records, now())
             certificate["left_out"] = left_out
             keep_earlier_entries(certificate, folder)
             files.write_json(aside / files.CERTIFICATE, certificate)

@@ -13,6 +13,7 @@ from edgeconv.runtime.artefact import Artefact
 from edgeconv.runtime.errors import ArtefactError
 
 from .formats import WRITERS
+from .int8_onnx import rebuild as rebuild_onnx
 from .job import Job
 from .tflite import to_tflite
 
@@ -25,6 +26,11 @@ def rebuild(job: Job, artefact: Artefact, record: dict[str, Any]) -> Path:
     try:
         if artefact.precision != "int8":
             WRITERS[artefact.engine, artefact.precision](job, artefact)
+        elif artefact.engine == "onnx":
+            content = rebuild_onnx(job, artefact, record["onnx"])
+            if content is None:
+                raise ValueError("the record is not complete, or of another way to quantise")
+            (job.aside / artefact.name).write_bytes(content)
         else:
             rows = np.array(record[artefact.engine]["rows"], np.int64)
             windows = normalise(job.dataset.train.windows[rows], job.spec)

@@ -10,15 +10,12 @@ from typing import Any
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
 from edgeconv.evaluate.artefacts import artefact_of, load_artefact
-from edgeconv.evaluate.certificate import check_hashes, contradictions, require_same_contract
+from edgeconv.evaluate.certificate import check_hashes, contradictions
 from edgeconv.evaluate.examine import Examination, Examiner
-from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.runtime.errors import CheckError, EdgeconvError
-from edgeconv.runtime.spec import ModelSpec
 
 from .job import Job
-from .onnx import DEFAULT_OPSET
 from .rebuild import rebuild
 
 
@@ -67,19 +64,15 @@ def verify(
     """
     certificate = files.read_json(folder / files.CERTIFICATE, f"`edgeconv export {folder}`")
     entries = check_hashes(folder, certificate)
-    spec = ModelSpec.load(folder / files.SPEC)
-    require_same_contract(spec, dataset)
-    for name in entries:
-        load_artefact(folder / name, spec)
-    on_progress(files.KERAS)
-    model = KerasModel.load(folder / files.KERAS)
-    examiner = examiner or Examiner(model, spec, dataset, limits)
     same_data = certificate["data"].get("content_hash") == dataset.content_hash()
     examinations: dict[str, Examination] = {}
     lies: dict[str, tuple[str, ...]] = {}
     failures: dict[str, str] = {}
     with files.staging(folder) as aside:
-        job = Job(folder, aside, model, examiner, DEFAULT_OPSET)
+        job = Job.open(folder, aside, dataset, limits=limits, on_progress=on_progress)
+        job.examiner = examiner = examiner or job.examiner
+        for name in entries:
+            load_artefact(folder / name, job.spec)
         for name in entries:
             on_progress(name)
             try:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .artefact import Precision
 from .errors import InputError
 from .forms import Forms, open_forms
-from .model_file import Ends, OpenModel, open_model
+from .model_file import Ends, OpenModel, file_of, open_model
 from .spec import ModelSpec
 from .windows import SlidingWindow, as_float32, require_finite
 
-MODEL_FILE = "model.onnx"
 BATCH = 32
 """Windows per run: the activations of more no longer fit a processor's cache, and each window takes longer."""
 
@@ -23,30 +23,48 @@ class Classifier:
     """A model that is loaded and ready; it keeps no state between calls and can be shared."""
 
     def __init__(
-        self, model: OpenModel, folder: Path | None = None, *, device: str = "cpu", threads: int = 1, spin: bool = False
+        self,
+        model: OpenModel,
+        folder: Path | None = None,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        spin: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         """Wrap an open model, and the folder whose other forms may answer in its place; use `load`."""
         self.model = model
         self.spec = model.spec
         self.device = model.device
         """The device that runs, read back from the session: `cpu` or `cuda:0`."""
+        self.precision = precision
+        """Of the folder's files that answer."""
         self._folder = folder
         self._options = (device, threads, spin)
         self._forms: dict[int, Forms] = {}
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", *, threads: int = 1, spin: bool = False) -> Classifier:
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        threads: int = 1,
+        spin: bool = False,
+        precision: Precision = "float32",
+    ) -> Classifier:
         """Load an exported model from its folder, or the windowed form alone from an ONNX file.
 
         device: `cpu`, `cuda`, `cuda:1` or `auto`; what is asked for is what runs, only `auto` may choose
         threads: processor threads within one run; spin: let them wait busily (faster, at the cost of neighbours)
+        precision: which of a folder's files, `float32` or `int8` (on the processor only); a file is what it is
         Raises MissingFileError, ArtefactError (damaged, or not an edgeconv model), DeviceError, UsageError.
         """
         path = Path(path)
         folder = path if path.is_dir() else None
-        file = path / MODEL_FILE if folder else path
+        file = file_of(path, "windowed", precision)
         model = open_model(file, device, threads, spin, _ends)
-        return cls(model, folder, device=device, threads=threads, spin=spin)
+        return cls(model, folder, device=device, threads=threads, spin=spin, precision=precision)
 
     def forms(self, hop: int | None = None) -> Forms:
         """Return what answers at a hop, by default the spec's, besides the windowed form; opened once.
@@ -55,7 +73,8 @@ class Classifier:
         """
         hop = self.spec.hop if hop is None else hop
         if hop not in self._forms:
-            found = open_forms(self._folder, self.model, hop, *self._options) if self._folder else Forms()
+            options = self._options
+            found = open_forms(self._folder, self.model, hop, self.precision, *options) if self._folder else Forms()
             self._forms[hop] = found
         return self._forms[hop]
 

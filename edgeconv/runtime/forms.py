@@ -39,17 +39,19 @@ def form_file(form: Form, hop: int, spec: ModelSpec, precision: Precision = "flo
     return Artefact(form, precision).at(hop, spec.hop).name
 
 
-def open_forms(folder: Path, windowed: OpenModel, hop: int, device: str, threads: int, spin: bool) -> Forms:
-    """Open the forms of a folder's network that answer at a hop.
+def open_forms(
+    folder: Path, windowed: OpenModel, hop: int, precision: Precision, device: str, threads: int, spin: bool
+) -> Forms:
+    """Open the forms of a folder's network that answer at a hop, in the precision of the windowed one.
 
     Raises ArtefactError where a file is of another network or has another spec than the windowed one.
     """
     dense = stateful = None
-    file = folder / form_file("dense", hop, windowed.spec)
+    file = folder / form_file("dense", hop, windowed.spec, precision)
     if file.exists():
         dense = Scorer.load(file, device, threads=threads, spin=spin)
         require_same_network(dense.model, windowed, hop, file)
-    file = folder / form_file("stateful", hop, windowed.spec)
+    file = folder / form_file("stateful", hop, windowed.spec, precision)
     if file.exists():
         stateful = Stepper.load(file, device, threads=threads, spin=spin)
         require_same_network(stateful.model, windowed, hop, file)

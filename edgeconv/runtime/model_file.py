@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .artefact import Artefact, Form, Precision
 from .binding import Bound
 from .devices import Device, create_session
 from .errors import ArtefactError, DeviceError, MissingFileError, UsageError
 from .spec import COST_KEY, METADATA_KEY, NETWORK_KEY, ModelSpec
 
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 Shape = tuple[str | int, ...]
 """Sizes of a tensor; a name stands for a size that is free."""
 Ends = tuple[tuple[tuple[str, Shape], ...], tuple[tuple[str, Shape], ...]]
@@ -65,6 +67,32 @@ class OpenModel:
         return int(text) if text.isdecimal() else None
 
 
+def file_of(path: Path, form: Form, precision: Precision) -> Path:
+    """Return the file of a form at the spec's hop in a folder; a path that is no folder is the file itself.
+
+    Raises UsageError for a precision that no ONNX file has, MissingFileError where the folder has no int8 file.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision is {precision!r}; ONNX files are {' or '.join(PRECISIONS)}")
+    if not path.is_dir():
+        return path
+    file = path / Artefact(form, precision).name
+    if precision == "int8" and not file.exists():
+        named = "onnx" if form == "windowed" else form
+        raise MissingFileError(f"{file} is not there; `edgeconv export {path} --format {named}-int8` writes it")
+    return file
+
+
+def _on_processor(wanted: Device, file: Path) -> Device:
+    """Return the processor for what may run there; raises DeviceError where another device was asked for."""
+    if wanted.kind == "cuda":
+        raise DeviceError(
+            f"{file} is int8 and runs on the processor only: ONNX Runtime's CUDA provider has no integer convolutions "
+            "and would leave them to the processor; use --device cpu, or the float32 file"
+        )
+    return Device("cpu")
+
+
 def open_model(
     file: Path, device: str, threads: int, spin: bool, ends: Callable[[ModelSpec, Mapping[str, str]], Ends]
 ) -> OpenModel:
@@ -85,6 +113,8 @@ def open_model(
         ) from None
     except OSError as error:
         raise MissingFileError(f"{file} cannot be read ({error.strerror}); give an ONNX file") from None
+    if b"QuantizeLinear" in model:  # an operator of every int8 file, whatever the file is called
+        wanted = _on_processor(wanted, file)
     try:
         session, used = create_session(model, wanted, threads, spin)
     except DeviceError:

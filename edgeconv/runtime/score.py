@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .artefact import Precision
 from .errors import InputError
-from .model_file import Ends, OpenModel, open_model
+from .model_file import Ends, OpenModel, file_of, open_model
 from .spec import ModelSpec
 from .windows import as_float32, require_finite
 
-DENSE_FILE = "dense.onnx"
 CHUNK = 16_384
 """Samples per run: enough that what neighbouring runs compute twice does not count, and bounded memory."""
 
@@ -30,12 +30,17 @@ class Scorer:
         """The device that runs, read back from the session: `cpu` or `cuda:0`."""
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", *, threads: int = 1, spin: bool = False) -> Scorer:
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        threads: int = 1,
+        spin: bool = False,
+        precision: Precision = "float32",
+    ) -> Scorer:
         """Load a dense model from its folder or from an ONNX file; arguments and errors as `Classifier.load`."""
-        file = Path(path)
-        if file.is_dir():
-            file = file / DENSE_FILE
-        return cls(open_model(file, device, threads, spin, _ends))
+        return cls(open_model(file_of(Path(path), "dense", precision), device, threads, spin, _ends))
 
     def score(self, samples: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of every window of a recording.

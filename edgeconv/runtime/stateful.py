@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .artefact import Precision
 from .errors import ArtefactError
-from .model_file import Ends, OpenModel, Shape, open_model
+from .model_file import Ends, OpenModel, Shape, file_of, open_model
 from .spec import STATE_KEY, ModelSpec
 
-STATEFUL_FILE = "stateful.onnx"
 State = list[Any]
 """What some streams remember: float32 tensors with the streams as first axis, arrays or values of the device."""
 
@@ -35,12 +35,17 @@ class Stepper:
         """Shape of each state tensor of one stream."""
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", *, threads: int = 1, spin: bool = False) -> Stepper:
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        threads: int = 1,
+        spin: bool = False,
+        precision: Precision = "float32",
+    ) -> Stepper:
         """Load a stateful model from its folder or from an ONNX file; arguments and errors as `Classifier.load`."""
-        file = Path(path)
-        if file.is_dir():
-            file = file / STATEFUL_FILE
-        return cls(open_model(file, device, threads, spin, _ends))
+        return cls(open_model(file_of(Path(path), "stateful", precision), device, threads, spin, _ends))
 
     @property
     def lead(self) -> int:

@@ -9,8 +9,9 @@ import pytest
 from edgeconv import folder as files
 from edgeconv.bench import Plan
 from edgeconv.bench.statistics import Interval
-from edgeconv.cli.export import tuning_table
-from edgeconv.export import pipeline, tune
+from edgeconv.cli.export import int8_table, tuning_table
+from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.export import pipeline, tune, tune_int8
 from edgeconv.export.onnx import Source, read_model
 from edgeconv.export.pipeline import export
 from edgeconv.export.tune import Row, Variant, fastest
@@ -49,7 +50,10 @@ def tuned_once(exported_once, dataset, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         real = tune.tune
         patch.setattr(pipeline, "tune", lambda *args, **options: real(*args, **options, plan=QUICK))
-        export(folder, dataset, formats=["onnx", "dense", "stateful"], hops=[16], tuned=True)
+        int8 = tune_int8.tune_int8
+        patch.setattr(pipeline, "tune_int8", lambda job: int8(job, plan=QUICK))
+        formats = ["onnx", "dense", "stateful", "onnx-int8", "dense-int8"]
+        export(folder, dataset, formats=formats, hops=[16], tuned=True)
     return folder
 
 
@@ -95,6 +99,37 @@ def test_the_command_prints_every_variant_and_marks_the_chosen_ones(tuned_once):
     assert lines[-1].startswith("A stream that is alone goes ")
 
 
+def test_the_int8_files_are_all_written_as_was_chosen(tuned_once):
+    int8 = json.loads((tuned_once / files.TUNING).read_text())["int8"]
+    timed = {(row["use"], row["form"]) for row in int8["table"]}
+    assert timed == {(use, form) for use in tune_int8.USES for form in ("qoperator-u8", "qdq-u8")}
+    assert json.loads((tuned_once / files.CALIBRATION).read_text())["onnx"]["form"] == int8["form"]
+    for name in ("model.int8.onnx", "dense.int8.onnx", "dense.hop16.int8.onnx"):
+        kinds = {node.op_type for node in onnx.load(tuned_once / name).graph.node}
+        assert ("QLinearConv" in kinds) == (int8["form"] == "qoperator-u8")
+    assert int8_table(int8).count("chosen") == 3
+
+
+def ratio(value, half_width=0.01):
+    return Interval(value, value - half_width, value + half_width)
+
+
+@pytest.mark.parametrize(
+    ("one_window", "recording", "chosen"),
+    [
+        (ratio(0.9), ratio(0.9), "qdq-u8"),
+        (ratio(0.9), ratio(1.0, 0.1), "qdq-u8"),  # faster for one, no difference to be seen for the other
+        (ratio(0.9), ratio(1.1), "qoperator-u8"),  # faster for one and slower for the other
+        (ratio(0.9, 0.08), ratio(0.9, 0.08), "qoperator-u8"),  # by less than the noise
+        (ratio(0.98), ratio(0.98), "qoperator-u8"),  # by less than the margin
+    ],
+)
+def test_another_int8_form_is_taken_only_where_it_gains_and_nowhere_loses(one_window, recording, chosen):
+    ratios = {("one window", "qoperator-u8"): ratio(1.0, 0.0), ("recording", "qoperator-u8"): ratio(1.0, 0.0),
+              ("one window", "qdq-u8"): one_window, ("recording", "qdq-u8"): recording}  # fmt: skip
+    assert tune_int8.faster(ratios) == chosen
+
+
 def change(folder, **changes):
     found = json.loads((folder / files.TUNING).read_text())
     (folder / files.TUNING).write_text(json.dumps({**found, **changes}))
@@ -130,7 +165,7 @@ def test_an_export_without_tuning_takes_the_tuning_away(tuned, dataset):
 
 
 def test_a_variant_that_is_not_equivalent_is_not_timed(exported, dataset, tmp_path, monkeypatch):
-    model = pipeline.KerasModel.load(exported / files.KERAS)
+    model = KerasModel.load(exported / files.KERAS)
     spec = ModelSpec.load(exported / files.SPEC)
     source = read_model(model.model, spec)
     monkeypatch.setattr(tune, "USES", {"one window": "onnx", "recording": "dense"})

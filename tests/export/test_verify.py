@@ -46,7 +46,7 @@ def test_verify_repeats_the_figures_of_the_certificate(certified, dataset):
     found = verify(certified, dataset, on_progress=ran.append)
     assert found.problems == ()
     assert found.same_data
-    assert ran == [files.KERAS, files.ONNX, files.TFLITE]
+    assert ran == [f"{files.KERAS} on {len(dataset.test)} test windows", files.ONNX, files.TFLITE]
     entries = json.loads((certified / files.CERTIFICATE).read_text())["artefacts"]
     for name, seen in found.examinations.items():
         assert seen.windows.accuracy == entries[name]["accuracy"]

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from edgeconv.runtime import (
     ArtefactError,
     Classifier,
+    DeviceError,
     InputError,
+    MissingFileError,
+    Scorer,
     Stepper,
     StreamClassifier,
     StreamPool,
@@ -143,6 +146,65 @@ def test_a_damaged_form_is_refused_when_the_stream_begins(folder):
     (folder / "stateful.onnx").write_bytes(b"nothing")
     with pytest.raises(ArtefactError, match=r"stateful.onnx is not a model that ONNX Runtime can load"):
         StreamPool(Classifier.load(folder))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), hop=st.sampled_from([4, 1]), sizes=st.lists(st.integers(0, 30), max_size=8))
+def test_int8_answers_the_same_from_every_form(models, seed, hop, sizes):
+    classifier = Classifier.load(models / "forms", precision="int8")
+    found = classifier.forms(hop)
+    assert found.dense.model.network == found.stateful.model.network == classifier.model.network
+    recording = drawn(seed, sum(sizes))
+    stream, pool, pooled, at = StreamClassifier(classifier, hop), StreamPool(classifier, hop), [], 0
+    streamed = []
+    for size in sizes:
+        streamed += stream.push(recording[at : at + size])
+        pool.push("one", recording[at : at + size])
+        pooled += [prediction for _, prediction in pool.run()]
+        at += size
+    starts = range(0, len(recording) - 11, hop)
+    windows = np.array([recording[i : i + 12] for i in starts], np.float32).reshape(-1, 12, 2)
+    expected = classifier.predict(windows)
+    np.testing.assert_allclose(rows(streamed), expected, atol=NOISE, rtol=0)
+    np.testing.assert_allclose(rows(pooled), expected, atol=NOISE, rtol=0)
+
+
+def test_int8_is_of_another_network_than_float32_and_never_mixed_with_it(models, folder):
+    exact, int8 = (Classifier.load(models / "forms", precision=precision) for precision in ("float32", "int8"))
+    assert exact.model.network != int8.model.network
+    windows = drawn(3, 120).reshape(-1, 12, 2)
+    assert 1e-6 < np.abs(exact.predict(windows) - int8.predict(windows)).max() < 0.1
+    assert int8.forms(5) == forms.Forms(), "the float32 files at this hop are not taken"
+    shutil.copy(folder / "dense.onnx", folder / "dense.int8.onnx")
+    with pytest.raises(ArtefactError, match=r"dense.int8.onnx is of another network than the windowed model beside it"):
+        Classifier.load(folder, precision="int8").forms()
+
+
+def test_every_form_alone_can_be_loaded_in_int8(models):
+    scorer, stepper = (kind.load(models / "forms", precision="int8") for kind in (Scorer, Stepper))
+    alone = Classifier.load(models / "forms" / "model.int8.onnx")
+    assert scorer.model.network == stepper.model.network == alone.model.network
+
+
+@pytest.mark.parametrize(("kind", "format_"), [(Classifier, "onnx"), (Scorer, "dense"), (Stepper, "stateful")])
+def test_a_folder_without_the_int8_file_names_the_command_that_writes_it(folder, kind, format_):
+    for path in folder.glob("*.int8.onnx"):
+        path.unlink()
+    with pytest.raises(MissingFileError, match=rf"`edgeconv export .* --format {format_}-int8` writes it"):
+        kind.load(folder, precision="int8")
+
+
+def test_a_precision_that_no_file_has_is_refused(folder):
+    with pytest.raises(UsageError, match="precision is 'int4'; ONNX files are float32 or int8"):
+        Classifier.load(folder, precision="int4")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_int8_runs_on_the_processor_only_whatever_the_file_is_called(folder, device):
+    (folder / "model.int8.onnx").rename(folder / "renamed.onnx")
+    with pytest.raises(DeviceError, match="is int8 and runs on the processor only"):
+        Classifier.load(folder / "renamed.onnx", device)
+    assert Classifier.load(folder / "renamed.onnx", "auto").device == "cpu"
 
 
 def test_each_hop_has_a_file_name(every_form):

@@ -15,7 +15,7 @@ from . import contestants as made
 from . import device, products
 from .contestants import Job, Open
 from .engines import open_keras, open_litert, open_onnx_runtime, open_openvino
-from .material import CONVERTED, HOPS, INT8, LITERT_BATCHES, MODEL, TFLITE, Material, Sizes
+from .material import CONVERTED, HOPS, INT8, LITERT_BATCHES, MODEL, MODEL_INT8, TFLITE, Material, Sizes
 
 Kind = Literal["floor", "peer", "ours", "ours elsewhere"]
 LOOP = "ONNX Runtime, loop"
@@ -131,23 +131,34 @@ def engines(threads: int) -> Iterator[Competitor]:
     yield over_windows("Keras predict, best batch", open_keras, "model.keras", (64, 256, 1024))
 
 
-def form(name: str, hop: int) -> str:
+def form(name: str, hop: int, precision: str = "float32") -> str:
     """Return the file of a form in the folder."""
-    return f"forms/{name}.onnx" if hop == 64 else f"forms/{name}.hop{hop}.onnx"
+    at = name if hop == 64 else f"{name}.hop{hop}"
+    return f"forms/{at}.onnx" if precision == "float32" else f"forms/{at}.{precision}.onnx"
 
 
-def dense(hops: Iterable[int]) -> Iterator[Competitor]:
+def ours(name: str, precision: str) -> str:
+    """Return what one of edgeconv's forms is called in a precision."""
+    return f"edgeconv {name}" if precision == "float32" else f"edgeconv {name} {precision}"
+
+
+def dense(hops: Iterable[int], precision: str = "float32") -> Iterator[Competitor]:
     """Yield edgeconv's dense form."""
     for hop in hops:
-        yield Competitor(f"edgeconv dense, hop {hop}", made.score_recording, "ours", form("dense", hop), hop)
+        yield Competitor(
+            f"{ours('dense', precision)}, hop {hop}", made.score_recording, "ours", form("dense", hop, precision), hop,
+            precision=precision,
+        )  # fmt: skip
 
 
-def stateful(material: Material, streams: int, steps: int, how: str) -> Iterator[Competitor]:
+def stateful(
+    material: Material, streams: int, steps: int, how: str, precision: str = "float32"
+) -> Iterator[Competitor]:
     """Yield edgeconv's stateful form, over some streams at once."""
     for hop in HOPS:
         competitor = Competitor(
-            f"edgeconv stateful, {how}, hop {hop}", made.step_streams, "ours", form("stateful", hop), hop,
-            {"streams": streams, "steps": steps},
+            f"{ours('stateful', precision)}, {how}, hop {hop}", made.step_streams, "ours",
+            form("stateful", hop, precision), hop, {"streams": streams, "steps": steps}, precision,
         )  # fmt: skip
         yield replace(competitor, rows=made.rows_of_steps(job_of(competitor, material, 1), streams))
 
@@ -171,6 +182,7 @@ def single_stream(material: Material) -> Iterator[Competitor]:
         precision="default",
     )  # fmt: skip
     yield Competitor("edgeconv predict", made.predict_one_window, "ours", MODEL, **first)
+    yield Competitor("edgeconv predict int8", made.predict_one_window, "ours", MODEL_INT8, precision="int8", **first)
     for hop in (64, 1):
         yield Competitor(f"edgeconv push, hop {hop}", made.push_one_hop, "ours", MODEL, hop, **first)
     yield from stateful(material, 1, 1, "one stream")
@@ -196,12 +208,17 @@ def heats(material: Material, cores: int, effort: Effort) -> Iterator[Heat]:
         Competitor(MATMULS[0], products.multiply_in_onnx_runtime, "floor", reference=None),
         Competitor(MATMULS[1], products.multiply_in_numpy, "floor", reference=None),
     )
-    ours = (
-        Competitor("edgeconv windowed", made.predict_windows, "ours", MODEL),
-        *dense(HOPS),
-        *stateful(material, material.sizes.at_once, made.STEPS, f"{material.sizes.at_once} streams"),
-    )
-    yield Heat("offline", (*matmuls, *engines(1), *ours), usual)
+    at_once = material.sizes.at_once
+    forms = [
+        competitor
+        for precision, file in (("float32", MODEL), ("int8", MODEL_INT8))
+        for competitor in (
+            Competitor(ours("windowed", precision), made.predict_windows, "ours", file, precision=precision),
+            *dense(HOPS, precision),
+            *stateful(material, at_once, made.STEPS, f"{at_once} streams", precision),
+        )
+    ]
+    yield Heat("offline", (*matmuls, *engines(1), *forms), usual)
     if cores > 1:
         yield Heat("two threads", (*engines(2), *dense((64, 8))), usual, threads=2)
     yield Heat("single-stream", tuple(single_stream(material)), replace(usual, least_runs=200))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from edgeconv.bench.recording import generate_recording
 from edgeconv.evaluate.keras_model import KerasModel, held_back_stderr, import_keras
-from edgeconv.export.onnx import read_model, write_form
+from edgeconv.export.graph.int8 import Int8Net, prepared, quantised
+from edgeconv.export.graph.read import read_net
+from edgeconv.export.int8_onnx import may_scale_input, with_input
+from edgeconv.export.onnx import Source, read_model, write_form
+from edgeconv.export.ranges import activations, ranges_of
 from edgeconv.runtime import ModelSpec
 from edgeconv.runtime.forms import form_file
 
@@ -26,6 +30,9 @@ MATMUL_SIDES = (384, 768)
 
 CONVERTED, FORMS, CSV, SHORT = "converted.onnx", "forms", "recording.csv", "short.npy"
 MODEL, TFLITE, INT8 = f"{FORMS}/model.onnx", "model.tflite", "model.int8.tflite"
+MODEL_INT8 = f"{FORMS}/model.int8.onnx"
+CALIBRATED_ON = 256
+"""Windows of the recording that decide the ranges of the int8 ONNX files; which they are does not change the time."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,9 @@ def prepare(model: Path, folder: Path, sizes: Sizes) -> Material:
     answers = {f"hop {hop}": windows_of(samples, spec.window, hop, sizes.most_windows) for hop in HOPS}
     answers["csv"] = windows_of(parsed, spec.window, spec.hop)
     answers = {name: reference.predict(np.ascontiguousarray(windows)) for name, windows in answers.items()}
-    multiply_adds = write_onnx(reference.model, spec, folder)
+    source = read_model(reference.model, spec)
+    multiply_adds = write_onnx(source, folder)
+    write_int8_onnx(source, windows_of(samples, spec.window, spec.hop, CALIBRATED_ON), folder)
     write_tflite(model, reference.model, folder)
     for side in MATMUL_SIDES:
         write_matmul(folder / f"matmul{side}.onnx", side)
@@ -103,22 +112,37 @@ def write_csv(path: Path, samples: NDArray[np.float32], spec: ModelSpec, repeats
     return np.tile(rounded.astype(np.float32), (repeats, 1))
 
 
-def write_onnx(model: Any, spec: ModelSpec, folder: Path) -> dict[str, int]:
+def write_onnx(source: Source, folder: Path) -> dict[str, int]:
     """Write the converter's own graph and every form; return the multiply-adds that each form needs for an answer."""
     import onnx
 
-    source = read_model(model, spec)
+    spec = source.spec
     (folder / CONVERTED).write_bytes(source.converted)
     (folder / FORMS).mkdir()
     shutil.copy(folder / "spec.json", folder / FORMS)
     multiply_adds = {}
-    for form, hop in [("onnx", spec.hop), *((form, hop) for form in ("dense", "stateful") for hop in HOPS)]:
+    for form, hop in forms_at(spec):
         content = write_form(source, form, hop)
         name = "model.onnx" if form == "onnx" else form_file(form, hop, spec)
         (folder / FORMS / name).write_bytes(content)
         entries = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
         multiply_adds["windowed" if form == "onnx" else f"{form} {hop}"] = int(entries["edgeconv.multiply_adds"])
     return multiply_adds
+
+
+def write_int8_onnx(source: Source, windows: NDArray[np.float32], folder: Path) -> None:
+    """Write every form in int8, as the export does, with the ranges of these windows: float32 [n, window, channels]."""
+    spec, net = source.spec, prepared(read_net(source.converted, keep_first_scale=True))
+    net = with_input(net, "by channel" if may_scale_input(net) else "as it is", windows)
+    int8 = Int8Net(net, ranges_of(net, activations(net, spec, windows), "minmax"))
+    for form, hop in forms_at(spec):
+        name = "model.int8.onnx" if form == "onnx" else form_file(form, hop, spec, "int8")
+        (folder / FORMS / name).write_bytes(quantised(write_form(replace(source, net=net), form, hop), int8))
+
+
+def forms_at(spec: ModelSpec) -> list[tuple[str, int]]:
+    """Return every form and hop that there is a file for."""
+    return [("onnx", spec.hop), *((form, hop) for form in ("dense", "stateful") for hop in HOPS)]
 
 
 def write_tflite(model: Path, keras_model: Any, folder: Path) -> None:

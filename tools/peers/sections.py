@@ -30,7 +30,8 @@ def offline(results: Results) -> Iterator[str]:
     yield (
         "LiteRT cannot resize the TFLite files of the model folder, so its best batch is of files converted anew. "
         "“Its own precision” is what OpenVINO takes when it is not told: coarser than float32 where the processor is "
-        "faster with that. Peak memory is that of the whole process, with Python, numpy and the recording."
+        "faster with that. edgeconv's int8 files take their ranges from windows of this recording. Peak memory "
+        "is that of the whole process, with Python, numpy and the recording."
     )
 
 

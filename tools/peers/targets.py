@@ -15,6 +15,7 @@ from .results import Results, over_sessions, summary, together
 Sessions = list[np.ndarray] | None
 AGAINST_LOOP = {64: 5.0, 16: 10.0, 8: 15.0, 1: 18.0}
 AGAINST_PEERS = {64: 1.4, 16: 1.0, 8: 4.0, 1: 1.0}
+INT8_AGAINST_LITERT = {64: 1.3, 16: 4.0}
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ def targets() -> Iterator[Target]:
         yield Target(
             f"{precision} {hop}", f"dense, hop {hop}, in float32 against the fastest other engine in {precision}",
             lambda r, h=hop, p=precision: against_peers(r, h, (p,)), None,
+        )  # fmt: skip
+    for hop, must in INT8_AGAINST_LITERT.items():
+        yield Target(
+            f"litert {hop}", f"dense int8, hop {hop}, against LiteRT's int8 loop over windows",
+            lambda r, h=hop: against_litert(r, h), must,
         )  # fmt: skip
     yield Target("windowed", "one window: model.onnx against the converter's own file", windowed, 1.3)
     yield Target("push", "one window: what `push` adds to the session's run", push_adds, 15.0, "less", "µs")
@@ -130,6 +136,12 @@ def against_peers(results: Results, hop: int, precisions: Sequence[str]) -> tupl
     row = results.heats["offline"][name]
     remark = name if row.precision == "float32" else f"{name}, whose |Δp| is up to {row.max_abs_diff:.2g}"
     return together(np.divide, results.rounds("offline", name, "us"), dense_us(results, hop)), remark
+
+
+def against_litert(results: Results, hop: int) -> tuple[Sessions, str]:
+    """Return how many times as fast as LiteRT's int8 file in a loop over windows the dense int8 form is."""
+    names = ("LiteRT int8, loop", f"edgeconv dense int8, hop {hop}")
+    return together(np.divide, *(results.rounds("offline", name, "us") for name in names)), ""
 
 
 def fastest_peer(results: Results, precisions: Sequence[str]) -> str | None:

@@ -69,7 +69,7 @@ def to_dense(net: Net, hop: int) -> DenseNet:
         inputs = [grids[i] for i in step.inputs]
         operation, grid = _transform(step, inputs, lengths[number], hop)
         if isinstance(operation, Pool) and operation.kind == "average" and operation.dilation > 1:
-            operation = _as_convolution(operation, shapes[number][0])
+            operation = as_convolution(operation, shapes[number][0])
         steps.append(replace(step, operation=operation))
         grids.append(grid)
     if grids[-1].grid != hop:  # a network of one timestep throughout, such as a window of one sample
@@ -105,7 +105,7 @@ def _transform(step: Step, inputs: list[_Grid], length: int, hop: int) -> tuple[
     return operation, value
 
 
-def _as_convolution(pool: Pool, channels: int) -> Conv:
+def as_convolution(pool: Pool, channels: int) -> Conv:
     """Return an average pooling as a convolution of each channel by itself: opset 17 has no dilated AveragePool."""
     weight = np.full((channels, 1, pool.kernel), 1 / pool.kernel, np.float32)
     return Conv(weight, np.zeros(channels, np.float32), pool.stride, pool.dilation, groups=channels)

@@ -208,20 +208,20 @@ def leading_to(net: Net, last: int) -> Net:
     return replace(net, steps=tuple(replace(step, inputs=tuple(place[i] for i in step.inputs)) for step in steps))
 
 
-def fold_scales(net: Net) -> Net:
+def fold_scales(net: Net, *, keep_first: bool = False) -> Net:
     """Return the same network with each `Scale` folded into the convolution before or behind it, where there is one.
 
     A scale in front of a convolution that pads stays: the zeros would be scaled, too. Biases and batch normalisation
-    are scales, so this fuses both.
+    are scales, so this fuses both. With `keep_first` the one that takes the network's input stays, too.
     """
     while True:
-        folded = _fold_one(net)
+        folded = _fold_one(net, keep_first)
         if folded is None:
             return net
         net = folded
 
 
-def _fold_one(net: Net) -> Net | None:
+def _fold_one(net: Net, keep_first: bool) -> Net | None:
     uses = [0] * (len(net.steps) + 1)
     for step in net.steps:
         for i in step.inputs:
@@ -231,6 +231,8 @@ def _fold_one(net: Net) -> Net | None:
         if before == 0 or uses[before] != 1:
             continue
         first, second = net.steps[before - 1].operation, step.operation
+        if keep_first and net.steps[before - 1].inputs == (0,) and isinstance(second, Conv):
+            continue
         merged = _merge(first, second)
         if merged is not None:
             kept = replace(net.steps[before - 1], operation=merged)

@@ -25,10 +25,12 @@ ELEMENTWISE = frozenset(
 """Operators of one input that treat each value by itself."""
 
 
-def read_net(model: bytes, *, channels_first: bool = False) -> Net:
+def read_net(model: bytes, *, channels_first: bool = False, keep_first_scale: bool = False) -> Net:
     """Return the canonical form of an ONNX file that maps windows to [batch, classes].
 
     The windows are [batch, window, channels], or [batch, channels, window] with `channels_first`, as PyTorch has them.
+    With `keep_first_scale` what normalises the input is a step of its own, as int8 needs it: one scale over channels of
+    different ranges would leave the small ones few steps.
     Raises ConversionError that names the layer which cannot be read.
     """
     import onnx_ir as ir
@@ -49,7 +51,8 @@ def read_net(model: bytes, *, channels_first: bool = False) -> Net:
     last = reader.values.get(graph.outputs[0])
     if last is None or set(last.axes) - {BATCH, CHANNELS, ONE}:
         raise ConversionError("the graph does not end in [batch, classes]")
-    return fold_scales(leading_to(Net(window, channels, tuple(reader.steps)), last.number))
+    net = leading_to(Net(window, channels, tuple(reader.steps)), last.number)
+    return fold_scales(net, keep_first=keep_first_scale)
 
 
 class _Reader(Follower):
