@@ -19,8 +19,8 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            help="Formats, separated by commas, by default all: onnx, dense, stateful, tflite, and each of these with "
-            "-int8.",
+            help="Formats, separated by commas, by default all: onnx, dense, stateful, tflite, each of these with "
+            "-int8, tflite-float16, tflite-dynamic.",
             metavar="LIST",
         ),
     ] = None,

@@ -13,6 +13,7 @@ import numpy as np
 from edgeconv.data.dataset import Dataset
 from edgeconv.data.stitch import recordings
 from edgeconv.folder import file_sha256
+from edgeconv.runtime.model_file import OpenModel
 from edgeconv.runtime.spec import ModelSpec
 
 from .adversarial import adversarial_recordings
@@ -20,8 +21,11 @@ from .artefacts import Floats, Predictor, answers_over, artefact_of, cut, load_a
 from .compare import Comparison, compare
 from .limits import Limits, UserLimits, limits_of, tolerance
 from .noise import Reference, noise_by_kind, noise_of
+from .over_recordings import OverRecordings
 from .scores import score
 from .statistics import expected_calibration_error, wilson
+from .tflite import TfliteModel
+from .tflite import ends as tflite_ends
 
 RECORDING_WINDOWS = 2048
 """Windows of whole recordings on which a file is examined, at least, where the data have so many."""
@@ -305,7 +309,14 @@ def _said(where: str, problems: list[str]) -> str:
 
 
 def ends_of(model: Predictor) -> dict[str, Any]:
-    """Return name, type and, where it is quantised, scale and zero point of a model's inputs and outputs."""
-    found = getattr(model, "ends", None)
-    ends: dict[str, Any] = found() if callable(found) else {}
-    return ends
+    """Return shape, type and, where it is quantised, scale and zero point of a model's inputs and outputs."""
+    if isinstance(model, TfliteModel):
+        return dict(tflite_ends(model))
+    opened = model.model.model if isinstance(model, OverRecordings) else getattr(model, "model", None)
+    if not isinstance(opened, OpenModel):
+        return {}
+    session = opened.session
+    return {
+        way: {end.name: {"shape": end.shape, "type": end.type} for end in found}
+        for way, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs()))
+    }

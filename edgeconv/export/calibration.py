@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeconv.data.dataset import Split
+from edgeconv.evaluate.compare import Comparison
 
 TRIMMED = 0.02
 """Fraction of windows, those that reach furthest from zero, that a trimmed draw leaves out."""
@@ -72,3 +73,13 @@ ATTEMPTS = (
     Calibration("trimmed", 1024, 5),
 )
 """Tried in this order until one keeps the limits; the first that does is used and `calibration.json` names it."""
+
+
+def figures(seen: Comparison) -> dict[str, float | None]:
+    """Return what the record of a calibration keeps of a comparison on held-back windows."""
+    return {
+        "accuracy": seen.accuracy,
+        "reference_accuracy": seen.reference_accuracy,
+        "top1_agreement": seen.top1_agreement,
+        "max_abs_diff": seen.max_abs_diff,
+    }

@@ -131,22 +131,30 @@ def _artefacts(certificate: dict[str, Any], calibration: dict[str, Any] | None) 
 
 def _calibration(record: dict[str, Any]) -> str:
     names = {"onnx": "ONNX", "tflite": "TFLite"}
-    found = [
-        f"The int8 ranges of the {name} files were measured on {len(record[engine]['rows'])} windows of the training "
-        f"subjects (`{record[engine]['method']}`, seed {record[engine]['seed']}; `calibration.json` has the row "
-        "numbers, and what else was tried)."
-        for engine, name in names.items()
-        if engine in record
-    ]
-    kept = record.get("onnx", {}).get("float_layers")
-    if kept:
-        seen = record["onnx"]["accuracy"]
-        found.append(
-            f"Of the int8 ONNX files, {_words(kept)} stay in float32: on the training subjects held back, accuracy is "
-            f"{_percent(seen['float32'])} % in float32, {_percent(seen['all_int8'])} % with all layers in int8 and "
-            f"{_percent(seen['int8'])} % so."
+    return " ".join(_calibrated(record[engine], name) for engine, name in names.items() if engine in record)
+
+
+def _calibrated(entry: dict[str, Any], name: str) -> str:
+    said = (
+        f"The int8 ranges of the {name} files were measured on {len(entry['rows'])} windows of the training "
+        f"subjects (`{entry['method']}`, seed {entry['seed']}"
+    )
+    judged = entry.get("judged_on")
+    if judged is not None:
+        said += (
+            f"), chosen on {judged['windows']} windows of other training subjects ({_words(judged['subjects'])}; "
+            f"{len(entry['tried'])} tried"
         )
-    return " ".join(found)
+    said += "; `calibration.json` has the row numbers, and what else was tried)."
+    if entry.get("float_layers"):
+        layers = entry["float_layers"]
+        seen = entry["accuracy"]
+        said += (
+            f" {len(layers)} layers stay in float32 ({_words(f'`{layer}`' for layer in layers)}): accuracy on those "
+            f"windows {_percent(seen['all_int8'])} % without and {_percent(seen['int8'])} % with them, "
+            f"{_percent(seen['float32'])} % in float32."
+        )
+    return said
 
 
 def _terms(training: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from .int8_onnx import write_int8_onnx
 from .int8_tflite import write_int8_tflite
 from .job import Job
 from .onnx import write_form
-from .tflite import to_tflite
+from .tflite import write_tflite
 
 
 def format_name(kind: Artefact) -> str:
@@ -28,17 +28,14 @@ def write_float_onnx(job: Job, artefact: Artefact) -> None:
     (job.aside / artefact.name).write_bytes(content)
 
 
-def write_float_tflite(job: Job, artefact: Artefact) -> None:
-    """Write `model.tflite`."""
-    to_tflite(job.folder / files.KERAS, job.aside / artefact.name)
-
-
 Writer = Callable[[Job, Artefact], None]
 """Writes a file aside under its name; raises ConversionError where it cannot be."""
 WRITERS: Mapping[tuple[str, str], Writer] = {
     ("onnx", "float32"): write_float_onnx,
     ("onnx", "int8"): write_int8_onnx,
-    ("tflite", "float32"): write_float_tflite,
+    ("tflite", "float32"): write_tflite,
+    ("tflite", "float16"): write_tflite,
+    ("tflite", "dynamic"): write_tflite,
     ("tflite", "int8"): write_int8_tflite,
 }
 """Engine and precision → who writes its files."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
+from edgeconv.evaluate.artefacts import load_artefact
 from edgeconv.evaluate.certificate import require_same_contract
 from edgeconv.evaluate.compare import Comparison
-from edgeconv.evaluate.examine import Examiner
+from edgeconv.evaluate.examine import Examination, Examiner
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.limits import UserLimits
-from edgeconv.runtime.errors import EdgeconvError
+from edgeconv.runtime.errors import ArtefactError, ConversionError, EdgeconvError
 from edgeconv.runtime.spec import ModelSpec
 
 from .graph.writer import Layout
@@ -75,6 +80,27 @@ class Job:
     def check(self, path: Path) -> Comparison:
         """Run a file on all test windows and compare it with the reference."""
         return self.examiner.quick(path)
+
+    def examine(self, path: Path) -> Examination:
+        """Examine a file just converted; raises ConversionError where it cannot be run, CheckError for NaN."""
+        with self._just_converted(path):
+            return self.examiner.examine(path)
+
+    def run(self, path: Path, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities that a file just converted gives; raises ConversionError where it cannot be run.
+
+        windows: float32 [n, window, channels], in the spec's units
+        returns: float32 [n, classes]
+        """
+        with self._just_converted(path):
+            return load_artefact(path, self.spec).predict(windows)
+
+    @contextmanager
+    def _just_converted(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except ArtefactError as error:
+            raise ConversionError(str(error).replace(str(path), f"{path.name}, just converted,")) from None
 
     def keeps_limits(self, path: Path) -> bool:
         """Whether a file keeps the limits of its kind on all test windows."""

@@ -73,14 +73,18 @@ def export(
             on_progress(name)
             try:
                 WRITERS[artefact.engine, artefact.precision](job, artefact)
+                found = job.examine(aside / name)
+                problems = found.problems
+            except CheckError as error:  # answers that are not finite cannot be compared
+                problems = [str(error)]
             except ConversionError as error:
                 if formats is not None:
                     raise
                 left_out[name] = str(error)
+                (aside / name).unlink(missing_ok=True)
                 continue
-            found = job.examiner.examine(aside / name)
-            if found.problems:
-                refused.append(f"{name} was not put in place: {'; '.join(found.problems)}")
+            if problems:
+                refused.append(f"{name} was not put in place: {'; '.join(problems)}")
                 (aside / name).unlink()
             else:
                 seen[name] = found

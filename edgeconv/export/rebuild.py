@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeconv import folder as files
-from edgeconv.evaluate.tflite import normalise
 from edgeconv.runtime.artefact import Artefact
 from edgeconv.runtime.errors import ArtefactError
 
 from .formats import WRITERS
 from .int8_onnx import rebuild as rebuild_onnx
+from .int8_tflite import rebuild as rebuild_tflite
 from .job import Job
-from .tflite import to_tflite
 
 
 def rebuild(job: Job, artefact: Artefact, record: dict[str, Any]) -> Path:
@@ -32,9 +29,7 @@ def rebuild(job: Job, artefact: Artefact, record: dict[str, Any]) -> Path:
                 raise ValueError("the record is not complete, or of another way to quantise")
             (job.aside / artefact.name).write_bytes(content)
         else:
-            rows = np.array(record[artefact.engine]["rows"], np.int64)
-            windows = normalise(job.dataset.train.windows[rows], job.spec)
-            to_tflite(job.folder / files.KERAS, job.aside / artefact.name, windows)
+            (job.aside / artefact.name).write_bytes(rebuild_tflite(job, artefact, record["tflite"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ArtefactError(
             f"{job.folder / files.CALIBRATION} does not say how {artefact.name} was made "

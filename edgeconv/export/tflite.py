@@ -1,33 +1,109 @@
-"""Keras → TFLite, float32 or int8, in a child process: the converter can crash and must not take the export with it."""
+"""Keras → TFLite, in a child process: the converter can crash and must not take the export with it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeconv import folder as files
 from edgeconv.evaluate.keras_model import run_child
+from edgeconv.runtime.artefact import Artefact, Precision
 from edgeconv.runtime.errors import ConversionError
 
+from .job import Job
+from .tflite_metadata import embed
 
-def to_tflite(keras_file: Path, out: Path, calibration: NDArray[np.float32] | None = None) -> None:
-    """Convert a `.keras` file and write a TFLite file for one window at a time.
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def write_tflite(job: Job, artefact: Artefact) -> None:
+    """Write `model.tflite`, `model.float16.tflite` or `model.dynamic.tflite`: they take physical units."""
+    file = job.aside / artefact.name
+    to_tflite(job.folder / files.KERAS, file, weights=artefact.precision)
+    file.write_bytes(finished(job, file.read_bytes(), normalised=False))
+
+
+def finished(job: Job, converted: bytes, *, normalised: bool) -> bytes:
+    """Return what the converter wrote with its metadata, which the folder's records give."""
+    training = files.read_json(job.folder / files.TRAINING, "`edgeconv train`")
+    return embed(converted, job.spec, normalised=normalised, licence=str(training["data"]["licence"]))
+
+
+def to_tflite(
+    keras_file: Path, out: Path, calibration: NDArray[np.float32] | None = None, *, weights: Precision = "float32"
+) -> None:
+    """Convert a `.keras` file and write a TFLite file for one window at a time, still without metadata.
 
     calibration: float32 [n, window, channels], normalised windows. With them the file is int8 throughout, input and
-        output too, and takes the normalised window: a normalisation layer is left out. Without them it is float32 and
-        takes physical units.
+        output too, and takes the normalised window: a normalisation layer is left out. Without them its ends are
+        float32 and it takes physical units.
+    weights: number form of the weights of a file without calibration
     Raises ConversionError where the converter fails or crashes.
     """
-    arguments = [str(keras_file), str(out)]
-    windows = out.with_name(out.name + ".calibration.npy")
-    if calibration is not None:
-        np.save(windows, calibration)
-        arguments.append(str(windows))
+    arrays = None if calibration is None else {"calibration": calibration}
+    convert_aside("tflite_child", keras_file, out, "int8" if arrays else weights, arrays=arrays)
+
+
+def to_mixed_tflite(keras_file: Path, out: Path, calibration: NDArray[np.float32], float_layers: Sequence[str]) -> None:
+    """Convert as `to_tflite` does with calibration, but with these layers, and both ends, in float32.
+
+    float_layers: names of the tensors that the layers give, as `search_float_layers` reports them
+    Raises ConversionError where the converter fails or crashes.
+    """
+    arrays: Arrays = {"calibration": calibration, "float_layers": np.array(float_layers, np.str_)}
+    convert_aside("tflite_mixed_child", keras_file, out, arrays=arrays)
+
+
+def search_float_layers(
+    keras_file: Path,
+    report: Path,
+    calibration: NDArray[np.float32],
+    windows: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    class_ids: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Find the layers that must stay in float32 for the limits of int8 files to be kept.
+
+    report: where the child may write for a moment
+    calibration, windows: float32 [n, window, channels], normalised: what chooses the ranges and what judges the result
+    reference: float32 [n, classes], of the windows; class_ids: int64 [n], the truth
+    returns: `float_layers`, empty where no set of layers was found, `layer_errors`, the ranking, `float_layers_tried`
+        and `with_float_layers`, the figures of all sets tried and of the one chosen
+    Raises ConversionError where the converter fails or crashes.
+    """
+    arrays: Arrays = {
+        "calibration": calibration,
+        "windows": windows,
+        "reference": reference,
+        "class_ids": class_ids,
+    }
     try:
-        done = run_child("edgeconv.export.tflite_child", *arguments)
+        convert_aside("tflite_mixed_child", keras_file, report, arrays=arrays)
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     finally:
-        windows.unlink(missing_ok=True)
+        report.unlink(missing_ok=True)
+    return found
+
+
+def convert_aside(module: str, keras_file: Path, out: Path, *options: str, arrays: Arrays | None) -> None:
+    """Run a module of this package as a process with a model, where to write, options and arrays in a file.
+
+    Raises ConversionError where it fails or crashes.
+    """
+    arguments = [str(keras_file), str(out), *options]
+    given = out.with_name(out.name + ".arrays.npz")
+    if arrays is not None:
+        np.savez(given, allow_pickle=False, **arrays)
+        arguments.append(str(given))
+    try:
+        done = run_child(f"edgeconv.export.{module}", *arguments)
+    finally:
+        given.unlink(missing_ok=True)
     if done.returncode == 0 and out.is_file():
         return
     how = f"crashed (signal {-done.returncode})" if done.returncode < 0 else f"failed (exit code {done.returncode})"

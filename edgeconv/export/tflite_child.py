@@ -1,9 +1,11 @@
-"""The child process of `tflite.py`: python -m edgeconv.export.tflite_child MODEL.keras OUT.tflite [CALIBRATION.npy]."""
+"""A child process of `tflite.py`: python -m edgeconv.export.tflite_child MODEL.keras OUT WEIGHTS [ARRAYS.npz]."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import numpy as np
 from edgeconv.evaluate.keras_model import KerasModel, import_keras
 
 
-def convert(model: Any, calibration: Any) -> bytes:
-    """Return a TFLite file with a named signature, windows → probabilities, for one window.
+@contextmanager
+def converter_of(model: Any, weights: str, calibration: Any = None) -> Iterator[Any]:
+    """Give a converter to a TFLite file with a named signature, windows → probabilities, for one window.
 
-    calibration: float32 [n, window, channels] for an int8 file, or None for a float32 one
+    weights: `float32`, `float16`, or `dynamic` for weights in int8 that meet values in float32; or `int8`, throughout
+    calibration: float32 [n, window, channels] for an int8 file
     """
     keras = import_keras()
     import tensorflow as tf
@@ -31,12 +35,15 @@ def convert(model: Any, calibration: Any) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if calibration is not None:
+        if weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if weights == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if weights == "int8":
             converter.representative_dataset = lambda: ([calibration[i : i + 1]] for i in range(len(calibration)))
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
-        return bytes(converter.convert())
+        yield converter
 
 
 def without_normalisation(model: Any) -> Any:
@@ -47,14 +54,15 @@ def without_normalisation(model: Any) -> Any:
     return keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[1:]])
 
 
-def main(keras_file: str, out: str, calibration_file: str | None = None) -> None:
+def main(keras_file: str, out: str, weights: str, arrays_file: str | None = None) -> None:
     """Convert one file."""
     model = KerasModel.load(Path(keras_file)).model
     calibration = None
-    if calibration_file is not None:
-        calibration = np.load(calibration_file)
+    if arrays_file is not None:
+        calibration = np.load(arrays_file)["calibration"]
         model = without_normalisation(model)
-    Path(out).write_bytes(convert(model, calibration))
+    with converter_of(model, weights, calibration) as converter:
+        Path(out).write_bytes(converter.convert())
 
 
 if __name__ == "__main__":

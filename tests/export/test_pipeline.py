@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from edgeconv import folder as files
+from edgeconv.data.dataset import Split
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.artefacts import load_artefact
 from edgeconv.evaluate.certificate import check_hashes
@@ -18,9 +19,10 @@ from edgeconv.evaluate.keras_model import import_keras
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.evaluate.tflite import normalise
 from edgeconv.export import formats as formats_module
-from edgeconv.export import int8_tflite, pipeline
 from edgeconv.export import job as job_module
-from edgeconv.export.calibration import ATTEMPTS, Calibration
+from edgeconv.export import pipeline
+from edgeconv.export import tflite as tflite_module
+from edgeconv.export.calibration import ATTEMPTS, held_back
 from edgeconv.export.pipeline import export
 from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, CheckError, ConversionError, InputError, ModelSpec, UsageError
@@ -28,9 +30,10 @@ from edgeconv.runtime.artefact import Artefact
 from edgeconv.train.fit import TrainConfig
 from edgeconv.train.protocol import train
 
+FLOAT16, DYNAMIC = "model.float16.tflite", "model.dynamic.tflite"
 ALL = [
     files.ONNX, "model.int8.onnx", files.DENSE, "dense.int8.onnx", files.STATEFUL, "stateful.int8.onnx", files.TFLITE,
-    files.INT8_TFLITE,
+    FLOAT16, DYNAMIC, files.INT8_TFLITE,
 ]  # fmt: skip
 
 
@@ -83,10 +86,16 @@ def test_calibration_names_training_rows_and_holds_no_data(exported_once, datase
     attempt = next(
         a for a in ATTEMPTS if (a.method, a.count, a.seed) == (record["method"], record["count"], record["seed"])
     )
-    spec = pipeline.ModelSpec.load(exported_once / files.SPEC)
-    assert record["rows"] == attempt.rows(dataset.train, normalise(dataset.train.windows, spec)).tolist()
+    spec, train = pipeline.ModelSpec.load(exported_once / files.SPEC), dataset.train
+    may_decide, judges = held_back(train)
+    part = Split(train.windows[may_decide], train.class_ids[may_decide], train.subjects[may_decide])
+    assert record["rows"] == may_decide[attempt.rows(part, normalise(part.windows, spec))].tolist()
     assert whole["split"] == "train"
-    assert not set(record["subjects"]) & set(dataset.test.subjects.tolist())
+    judged_on = record["judged_on"]
+    assert judged_on == {"subjects": np.unique(train.subjects[judges]).tolist(), "windows": len(judges)}
+    assert not set(record["subjects"]) & {*dataset.test.subjects.tolist(), *judged_on["subjects"]}
+    assert [draw["kept_limits"] for draw in record["tried"]] == [True]
+    assert record["float_layers"] == []
     assert whole["data"]["content_hash"] == dataset.content_hash()
 
 
@@ -150,10 +159,10 @@ def test_an_interrupted_or_failing_export_changes_nothing(exported, dataset, mon
         export(exported, dataset, on_progress=interrupt)
     assert contents(exported) == before
 
-    def fail(*_):
+    def fail(*_, **__):
         raise ConversionError("no")
 
-    monkeypatch.setattr(formats_module, "to_tflite", fail)
+    monkeypatch.setattr(tflite_module, "to_tflite", fail)
     with pytest.raises(ConversionError):
         export(exported, dataset, formats=["onnx", "tflite"])
     assert contents(exported) == before
@@ -183,33 +192,9 @@ def test_what_was_certified_for_another_model_or_is_damaged_does_not_stay(export
     assert not (exported / files.CALIBRATION).exists()
 
 
-def test_calibrations_are_tried_in_order_until_one_keeps_the_limits(trained, dataset, tmp_path):
-    pipeline.ModelSpec.load(trained / files.SPEC)
-    job = job_module.Job.open(trained, tmp_path, dataset)
-    artefact, file = pipeline.FORMATS["tflite-int8"], tmp_path / files.INT8_TFLITE
-
-    class OneQuietWindow(Calibration):
-        """A draw that knows nothing of movement: its ranges cut off every walk."""
-
-        def rows(self, train, normalised):
-            return np.abs(normalised).max(axis=(1, 2)).argsort()[:1]
-
-    attempts = (OneQuietWindow("quiet", 1, 0), ATTEMPTS[0], ATTEMPTS[1])
-    int8_tflite.write_int8_tflite(job, artefact, attempts)
-    record = job.calibrations["tflite"]
-    assert (record["method"], record["count"]) == ("random", 256)
-    assert len(record["tried_before"]) == 1
-    assert "points below" in record["tried_before"][0]
-    assert not job.check(file).violations(job.examiner.limits(files.INT8_TFLITE))
-
-    int8_tflite.write_int8_tflite(job, artefact, attempts[:1])
-    assert job.check(file).violations(job.examiner.limits(files.INT8_TFLITE)), "giving up shows the last one's figures"
-
-
 @pytest.mark.parametrize("formats", [["coreml"], []])
 def test_unknown_formats_are_refused_with_the_choice(trained, dataset, formats):
-    choice = "onnx, onnx-int8, dense, dense-int8, stateful, stateful-int8, tflite, tflite-int8"
-    with pytest.raises(UsageError, match=f"choose from {choice}"):
+    with pytest.raises(UsageError, match=r"choose from onnx, .*tflite, tflite-float16, tflite-dynamic, tflite-int8"):
         export(trained, dataset, formats=formats)
 
 
