@@ -18,6 +18,10 @@ from edgeconv.runtime.artefact import Artefact
 from edgeconv.runtime.errors import ArtefactError, MissingFileError
 
 KERAS = "model.keras"
+ORIGINAL = "original.onnx"
+"""An ONNX file made elsewhere, as it came; it takes the place of `model.keras`."""
+ORIGIN = "origin.json"
+"""Where a model made elsewhere came from, and how it is read."""
 SPEC = "spec.json"
 TRAINING = "training.json"
 ONNX = "model.onnx"

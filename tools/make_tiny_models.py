@@ -57,6 +57,22 @@ def make(window: int = 4, classes: int = 3, batch: str | int = "batch") -> Model
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="edgeconv")
 
 
+def make_tokens(size: int = 8) -> ModelProto:
+    """Return tokens [batch, 4], ids of a vocabulary → probabilities [batch, 3]: softmax of the sum of their WEIGHTS."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["weights", "tokens"], ["rows"]),
+            helper.make_node("ReduceSum", ["rows", "time"], ["logits"], keepdims=0),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "tokens",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT32, ["batch", 4])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(WEIGHTS[:size], "weights"), numpy_helper.from_array(np.array([1]), "time")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="edgeconv")
+
+
 def write_forms(folder: Path) -> None:
     """Write a network of window 12 in all its forms, at its hop 4 and at 1, 5 and 15; at 4 and 1 in int8, too."""
     rng = np.random.default_rng(0)
@@ -99,6 +115,9 @@ def main() -> None:
             model.metadata_props.add(key=NETWORK_KEY, value=digest(net))
         (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
     write_forms(FOLDER / "forms")
+    tokens = make_tokens()
+    write_spec(tokens, replace(SPEC, name="tokens", channels=(), triads=(), input="tokens", vocabulary=len(WEIGHTS)))
+    (FOLDER / "tokens.onnx").write_bytes(tokens.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

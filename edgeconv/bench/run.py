@@ -17,6 +17,7 @@ from edgeconv.runtime import Classifier
 from edgeconv.runtime.devices import Device
 from edgeconv.runtime.errors import UsageError
 from edgeconv.runtime.machine import fingerprint
+from edgeconv.runtime.spec import require_signal
 
 from .clocks import load_average
 from .contestant import Entry
@@ -83,6 +84,7 @@ def bench(
     """
     began = time.perf_counter()
     spec = Classifier.load(model).spec  # on the processor: here it is only asked what it promises
+    require_signal(spec, "the benchmark")
     settings = settings or Settings()
     hop = settings.hop or spec.hop
     forms = find_forms(model, spec, hop)

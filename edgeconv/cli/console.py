@@ -15,12 +15,17 @@ import typer
 
 if TYPE_CHECKING:
     from edgeconv.data.dataset import Dataset
+    from edgeconv.runtime.spec import ModelSpec
 
 INTERRUPTED = 130
 
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="UCI HAR as folder or zip; without it, the generated (synthetic) set.", metavar="PATH"),
+]
+ModelDataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="UCI HAR as folder or zip, or an .npz file of the model's windows.", metavar="PATH"),
 ]
 
 
@@ -128,11 +133,11 @@ def certificate_table(entries: Mapping[str, Any]) -> str:
     return table(head, rows) + "".join(f"\n{name:<{width}}  {entry['verdict']}" for name, entry in entries.items())
 
 
-def load_data(path: Path | None) -> Dataset:
+def load_data(path: Path | None, spec: ModelSpec | None = None) -> Dataset:
     """Load the data of a command and say which they are."""
     from edgeconv.data import load_data as load
 
-    dataset = load(path)
+    dataset = load(path, spec)
     note(
         f"data: {dataset.name}{' (generated, not measured)' if dataset.synthetic else ''}, "
         f"{len(dataset.train)} training and {len(dataset.test)} test windows"
@@ -143,14 +148,18 @@ def load_data(path: Path | None) -> Dataset:
 def load_data_of(folder: Path, path: Path | None) -> Dataset:
     """Load the data that a model folder was trained on: those at `path`, or found by what `training.json` says.
 
-    Raises MissingFileError where they are not synthetic and not in the cache.
+    Raises MissingFileError where they are not synthetic and not in the cache, or not known.
     """
     from edgeconv import folder as files
     from edgeconv.data.cache import entries, read_entry
     from edgeconv.runtime.errors import MissingFileError
+    from edgeconv.runtime.spec import ModelSpec
 
+    spec = ModelSpec.load(folder / files.SPEC) if path is not None and path.suffix == ".npz" else None
     if path is not None and not (folder / files.TRAINING).exists():
-        return load_data(path)  # a certificate can be checked without the record of the training
+        return load_data(path, spec)  # a certificate can be checked without the record of the training
+    if (folder / files.ORIGIN).exists():
+        raise MissingFileError(f"{folder} was made elsewhere, and its data are not known here; give them with --data")
     data = files.read_json(folder / files.TRAINING, "`edgeconv train`").get("data", {})
     if path is None and not data.get("synthetic"):
         for entry in entries():
@@ -163,7 +172,7 @@ def load_data_of(folder: Path, path: Path | None) -> Dataset:
             f"{folder} was trained on {data.get('name')} (content hash {str(data.get('content_hash'))[:12]}…), "
             "which is not in the cache; give it with --data"
         )
-    dataset = load_data(path)
+    dataset = load_data(path, spec)
     if dataset.content_hash() != data.get("content_hash"):
         note(f"these are other data than {folder} was trained on ({data.get('name')})")
     return dataset

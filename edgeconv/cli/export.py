@@ -7,13 +7,38 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import DataOption, certificate_table, load_data_of, note, progress, table, whole_numbers
+from .adopt import (
+    ChannelsOption,
+    Given,
+    HopOption,
+    LabelsOption,
+    LayoutOption,
+    LogitsOption,
+    NameOption,
+    OutOption,
+    OutputOption,
+    OverwriteOption,
+    RateOption,
+    SpecOption,
+    VersionOption,
+    VocabularyOption,
+    WindowOption,
+    adopt_file,
+    is_foreign,
+)
+from .console import ModelDataOption, certificate_table, load_data_of, note, progress, table, whole_numbers
 from .verify import LimitsOption
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Folder that `edgeconv train` filled.", metavar="MODEL_DIR")],
-    data: DataOption = None,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder that `edgeconv train` filled, or a .keras or .onnx file made elsewhere.",
+            metavar="MODEL_DIR|FILE",
+        ),
+    ],
+    data: ModelDataOption = None,
     opset: Annotated[int, typer.Option(help="ONNX opset to write, 13 to 18.")] = 17,
     formats: Annotated[
         str | None,
@@ -32,10 +57,25 @@ def export(
         typer.Option(help="Write the dense and stateful forms at these hops, too, such as 16,8,1.", metavar="LIST"),
     ] = None,
     limits: LimitsOption = None,
+    out: OutOption = None,
+    spec: SpecOption = None,
+    name: NameOption = None,
+    model_version: VersionOption = None,
+    channels: ChannelsOption = None,
+    sampling_rate: RateOption = None,
+    window: WindowOption = None,
+    hop: HopOption = None,
+    labels: LabelsOption = None,
+    vocabulary: VocabularyOption = None,
+    output: OutputOption = None,
+    layout: LayoutOption = None,
+    logits: LogitsOption = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Export to ONNX and TFLite, each compared with Keras on all test windows before it is put in place.
+    """Export to ONNX and TFLite, each compared with the model on all test windows before it is put in place.
 
     Without --data, the data that the model was trained on are taken from the cache or generated again.
+    A file made elsewhere becomes the model folder --out first; what it does not say itself, the options or --spec do.
 
     Example: edgeconv export models/walk
     """
@@ -43,8 +83,17 @@ def export(
     from edgeconv.evaluate.limits import UserLimits
     from edgeconv.export.pipeline import export as run
 
-    given = None if limits is None else UserLimits.load(limits)
-    dataset = load_data_of(model, data)
+    user_limits = None if limits is None else UserLimits.load(limits)
+    given = Given(
+        out=out, spec=spec, name=name, version=model_version, channels=channels, sampling_rate_hz=sampling_rate,
+        window=window, hop=hop, labels=labels, vocabulary=vocabulary, output=output, layout=layout, logits=logits,
+        overwrite=overwrite,
+    )  # fmt: skip
+    if is_foreign(model):
+        model, dataset = adopt_file(model, data, given)
+    else:
+        given.require_none(model)
+        dataset = load_data_of(model, data)
     with progress() as show:
         certificate = run(
             model,
@@ -52,12 +101,12 @@ def export(
             opset=opset,
             formats=None if formats is None else [name.strip() for name in formats.split(",")],
             tuned=tune,
-            limits=given,
+            limits=user_limits,
             hops=whole_numbers(hops, "--hops"),
             on_progress=lambda what: show(f"export: {what}", 0),
         )
-    data_used = certificate["data"]
-    typer.echo(f"Compared with Keras on {data_used['windows']} test windows of {data_used['name']}:")
+    data_used, reference = certificate["data"], certificate["reference"]["file"]
+    typer.echo(f"Compared with {reference} on {data_used['windows']} test windows of {data_used['name']}:")
     typer.echo(certificate_table(certificate["artefacts"]))
     if tune:
         typer.echo(tuning_table(files.read_json(model / files.TUNING, "`edgeconv export --tune`")))
@@ -69,7 +118,8 @@ def export(
         note(in_float)
     for name, reason in certificate["left_out"].items():
         note(f"no {name}: {reason}")
-    note(f"{model} is verified and in place; next: edgeconv stream {model} RECORDING.csv")
+    following = f"stream {model} RECORDING.csv" if dataset.channels else f"inspect {model}"
+    note(f"{model} is verified and in place; next: edgeconv {following}")
 
 
 def int8_table(int8: dict[str, Any]) -> str:

@@ -28,22 +28,29 @@ def inspect(
     Example: edgeconv inspect models/har_conv1d --hop 16
     """
     from edgeconv.runtime import Classifier, SlidingWindow
+    from edgeconv.runtime.spec import require_signal
 
     classifier = Classifier.load(model, precision=precision)
     spec = classifier.spec
-    hop = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels)).hop
+    if spec.input == "tokens":
+        if hop is not None:
+            require_signal(spec, "a hop")
+        uses, hop = {"texts": {"file": "model.onnx" if model.is_dir() else model.name, "why": "whole texts"}}, spec.hop
+    else:
+        hop = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels)).hop
+        uses = runs(model, classifier, hop)
     found = {
         "spec": asdict(spec),
         "files": files_of(model, classifier),
         "hop": hop,
-        "runs": runs(model, classifier, hop),
+        "runs": uses,
     }
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if json_ else as_text(classifier, found))
 
 
 def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
     """Return what there is of the model: of each file form, precision, hop, cost, size and certificate."""
-    from edgeconv.folder import file_sha256
+    from edgeconv.folder import ORIGINAL, file_sha256
     from edgeconv.runtime import Classifier
     from edgeconv.runtime.artefact import Artefact
 
@@ -54,6 +61,8 @@ def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:
     classifiers = {classifier.precision: classifier}
     rows = []
     for path in sorted(path for path in model.iterdir() if path.suffix in (".onnx", ".tflite")):
+        if path.name == ORIGINAL:  # what the others are compared with
+            continue
         entry = certified.get(path.name)
         if entry is None:
             standing = "not certified"
@@ -129,10 +138,8 @@ def as_text(classifier: Classifier, found: dict[str, Any]) -> str:
     """Return what was found for people."""
     spec = classifier.spec
     rate = spec.sampling_rate_hz
-    channels = table(
-        ["channel", "unit", "seen in training"],
-        [[c.name, c.unit, "" if c.minimum is None else f"{c.minimum:.3g} to {c.maximum:.3g}"] for c in spec.channels],
-    )
+    rows = [[c.name, c.unit, "" if c.minimum is None else f"{c.minimum:.3g} to {c.maximum:.3g}"] for c in spec.channels]
+    channels = table(["channel", "unit", "seen in training"], rows) + "\n\n" if rows else ""
     files = table(
         ["file", "form", "precision", "hop", "multiply-adds a window", "KiB", "certificate"],
         [
@@ -148,10 +155,16 @@ def as_text(classifier: Classifier, found: dict[str, Any]) -> str:
             for row in found["files"]
         ],
     )
+    takes = (
+        f"window {spec.window} samples ({spec.window / rate:g} s), hop {spec.hop} ({spec.hop / rate:g} s), "
+        f"{rate:g} samples a second"
+        if spec.input == "signal"
+        else f"texts of {spec.window} token ids from 0 to {(spec.vocabulary or 1) - 1}"
+    )
+    at_hop = f"At hop {found['hop']} this runs" if spec.input == "signal" else "This runs"
     uses = "\n".join(f"  {use:<14}{run['file']}: {run['why']}" for use, run in found["runs"].items())
     return (
         f"{spec.name} version {spec.version}, trained on {spec.trained_on}\n"
-        f"window {spec.window} samples ({spec.window / rate:g} s), hop {spec.hop} ({spec.hop / rate:g} s), "
-        f"{rate:g} samples a second\n"
-        f"labels {', '.join(spec.labels)}\n\n{channels}\n\n{files}\n\nAt hop {found['hop']} this runs:\n{uses}"
+        f"{takes}\n"
+        f"labels {', '.join(spec.labels)}\n\n{channels}{files}\n\n{at_hop}:\n{uses}"
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .console import DataOption, certificate_table, load_data_of, note, progress
+from .console import ModelDataOption, certificate_table, load_data_of, note, progress
 
 LimitsOption = Annotated[
     Path | None,
@@ -17,7 +17,7 @@ LimitsOption = Annotated[
 
 def verify(
     model: Annotated[Path, typer.Argument(help="Folder that `edgeconv export` filled.", metavar="MODEL_DIR")],
-    data: DataOption = None,
+    data: ModelDataOption = None,
     limits: LimitsOption = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write the result as JUnit XML, too.", metavar="FILE")
@@ -31,6 +31,7 @@ def verify(
     """
     from edgeconv.evaluate.junit import junit_xml
     from edgeconv.evaluate.limits import UserLimits
+    from edgeconv.evaluate.reference import reference_file
     from edgeconv.export.verify import verify as run
     from edgeconv.folder import write_text
 
@@ -41,7 +42,7 @@ def verify(
     if junit is not None:
         write_text(junit, junit_xml(found.examinations, found.failures, found.lies))
     entries = {name: seen.to_json() for name, seen in found.examinations.items()}
-    typer.echo(f"Compared with Keras on {len(dataset.test)} test windows of {dataset.name}:")
+    typer.echo(f"Compared with {reference_file(model)} on {len(dataset.test)} test windows of {dataset.name}:")
     typer.echo(certificate_table(entries))
     if not found.same_data:
         note("these are not the windows of the certificate, so its own figures were not compared")

@@ -1,5 +1,6 @@
 """Data sets as windows with class ids and subjects, and as continuous recordings."""
 
+from .arrays import load_arrays
 from .dataset import SPLITS, Dataset, Recording, Segment, Split, SplitName
 from .fetch import UCI_HAR_SHA256, UCI_HAR_URL, fetch
 from .load import load_data
@@ -18,6 +19,7 @@ __all__ = [
     "SplitName",
     "UciHar",
     "fetch",
+    "load_arrays",
     "load_data",
     "recordings",
     "stitch",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,8 @@ def adversarial_recordings(spec: ModelSpec, hop: int) -> dict[str, Floats]:
     has no range. Spikes stand on single samples of single channels, so that a shift by one sample, a kernel that is
     reversed, or a channel in another's place cannot cancel.
     """
+    if spec.input == "tokens":
+        return adversarial_tokens(spec)
     rng = np.random.default_rng(SEED)
     channels = len(spec.channels)
     length = spec.window + min(2 * spec.window, (WINDOWS - 1) * hop)
@@ -56,4 +60,19 @@ def adversarial_recordings(spec: ModelSpec, hop: int) -> dict[str, Floats]:
         "denormal": (signs * np.float32(1e-40)).astype(np.float32),
         "tiny": (signs * np.float32(1e-20)).astype(np.float32),
         "very large": signs * scale * np.float32(HUGE),
+    }
+
+
+def adversarial_tokens(spec: ModelSpec) -> dict[str, NDArray[Any]]:
+    """Return texts by name, each int32 [window] of token ids: one id throughout, few, and any."""
+    rng = np.random.default_rng(SEED)
+    count = spec.vocabulary or 1
+    places, last = np.arange(spec.window), count - 1
+    return {
+        "lowest id": np.zeros(spec.window, np.int32),
+        "highest id": np.full(spec.window, last, np.int32),
+        "two ids in turn": np.where(places % 2 == 0, 0, last).astype(np.int32),
+        "all ids in order": (places % count).astype(np.int32),
+        "any ids": rng.integers(0, count, spec.window).astype(np.int32),
+        "one id among others": np.where(places == spec.window // 2, last, 0).astype(np.int32),
     }

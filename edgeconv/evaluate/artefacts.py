@@ -85,6 +85,9 @@ def cut(recordings: list[Floats], window: int, hop: int) -> Iterator[Floats]:
     waiting: list[Floats] = []
     size = 0
     for samples in recordings:
+        if samples.ndim == 1:  # a text of token ids is a window by itself
+            yield samples[None]
+            continue
         views = np.lib.stride_tricks.sliding_window_view(samples, window, axis=0)[::hop].transpose(0, 2, 1)
         at_once = max(1, AT_ONCE // (4 * window * samples.shape[1]))
         for start in range(0, len(views), at_once):

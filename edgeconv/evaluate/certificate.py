@@ -19,6 +19,7 @@ from edgeconv.runtime.machine import fingerprint
 from edgeconv.runtime.spec import ModelSpec
 
 from .examine import Examination, Examiner
+from .reference import reference_file
 
 SCHEMA = "edgeconv.certificate/2"
 SAME_MACHINE_NOISE = 2e-3
@@ -47,13 +48,13 @@ def certified(
 
     records: where the files lie that tell how these were made, such as `calibration.json`; their bytes are bound, too
     """
-    dataset = examiner.dataset
+    dataset, reference = examiner.dataset, reference_file(folder)
     return {
         "schema": SCHEMA,
         "created": created,
         "reference": {
-            "file": files.KERAS,
-            "sha256": files.file_sha256(folder / files.KERAS),
+            "file": reference,
+            "sha256": files.file_sha256(folder / reference),
             "noise": examiner.noise,
             "adversarial_noise": examiner.adversarial_noise,
             **examiner.quality(examiner.answers),
@@ -107,7 +108,7 @@ def check_hashes(folder: Path, certificate: dict[str, Any]) -> dict[str, dict[st
     unknown = sorted(name for name in entries if Artefact.parse(name) is None)
     if unknown or not entries:
         raise ArtefactError(f"{where} certifies {unknown or 'no file at all'}; {again}")
-    needed = {files.KERAS, files.SPEC} - set(hashes)
+    needed = {reference_file(folder), files.SPEC} - set(hashes)
     if needed:
         raise ArtefactError(f"{where} does not name {' and '.join(sorted(needed))}; {again}")
     for name, wanted in hashes.items():

@@ -15,6 +15,9 @@ from .statistics import mcnemar, paired_difference
 SMALLEST = 1e-30
 """Probabilities below this count as this: float32 loses what lies further down, and each engine in its own way."""
 
+PROBABILITY_ROUNDING = 2 * float(np.finfo(np.float32).eps)
+"""How far two probabilities may lie apart by their own rounding: one class may be 1 - p of another, near 1."""
+
 
 @dataclass(frozen=True)
 class Flip:
@@ -167,9 +170,12 @@ def logit_differences(
     """Return each window's largest |Δlogit|, and its largest |logit| or 1, both float64 [n].
 
     A softmax keeps the differences of logits as differences of log p, so both are taken relative to the class that is
-    the reference's first choice. Float32 networks err in proportion to the size of what they add up.
+    the reference's first choice. Float32 networks err in proportion to the size of what they add up. What the rounding
+    of the probabilities themselves explains does not count.
     """
     rows, top = np.arange(len(reference)), reference.argmax(axis=1)
-    both = [np.log(np.maximum(values.astype(np.float64), SMALLEST)) for values in (reference, candidate)]
-    a, b = (values - values[rows, top][:, None] for values in both)
-    return np.abs(a - b).max(axis=1), np.maximum(1.0, np.abs(a).max(axis=1))
+    both = [np.maximum(values.astype(np.float64), SMALLEST) for values in (reference, candidate)]
+    rounding = PROBABILITY_ROUNDING / np.minimum(*both)
+    a, b = (np.log(values) - np.log(values)[rows, top][:, None] for values in both)
+    difference = np.abs(a - b) - rounding - rounding[rows, top][:, None]
+    return np.maximum(0.0, difference.max(axis=1)), np.maximum(1.0, np.abs(a).max(axis=1))

@@ -186,13 +186,14 @@ class Examiner:
             window = self.spec.window
             whole: list[Floats] = []
             windows = 0
-            for recording in recordings(self.dataset, "test"):
+            for recording in () if self.spec.input == "tokens" else recordings(self.dataset, "test"):
                 samples = recording.samples[max(1, self.spec.hop // 2) :]
                 if len(samples) >= window and windows < RECORDING_WINDOWS:
                     whole.append(samples)
                     windows += (len(samples) - window) // hop + 1
             kinds = adversarial_recordings(self.spec, hop)
-            whole = whole or [kinds["noise"]]  # recordings of one window each: there is nothing between their rows
+            # Texts, and recordings of one window each, have nothing between their rows.
+            whole = whole or [kinds["any ids" if self.spec.input == "tokens" else "noise"]]
             answers = self._reference_over([*whole, *kinds.values()], hop)
             self._inputs[hop] = (
                 Inputs(whole, np.concatenate(answers[: len(whole)])),

@@ -124,12 +124,13 @@ class KerasModel:
     def predict_double(self, windows: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return the same computed in float64 and rounded at the end; None where a layer cannot do that."""
         keras = import_keras()
+        values = windows.astype(np.float64) if np.issubdtype(windows.dtype, np.floating) else windows
         try:
             text = json.dumps(keras.saving.serialize_keras_object(self.model)).replace('"float32"', '"float64"')
             double = keras.saving.deserialize_keras_object(json.loads(text))
             double.set_weights(self.model.get_weights())
             with held_back_stderr():
-                answers = double.predict(windows.astype(np.float64), batch_size=BATCH, verbose=0)
+                answers = double.predict(values, batch_size=BATCH, verbose=0)
         except Exception:  # layers refuse another type in as many ways as there are layers
             return None
         found = np.asarray(answers, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,11 @@ class Reference(Protocol):
         """Float32 [n, window, channels] in physical units → probabilities, float32 [n, classes]."""
         ...
 
-    def predict_alone(self, windows: Floats) -> Floats | None:
+    def predict_alone(self, windows: Floats, /) -> Floats | None:
         """Return the same computed with one processor thread; None where that cannot be."""
         ...
 
-    def predict_double(self, windows: Floats) -> Floats | None:
+    def predict_double(self, windows: Floats, /) -> Floats | None:
         """Return the same computed in float64 and rounded at the end; None where that cannot be."""
         ...
 
@@ -47,7 +47,7 @@ def noise_of(reference: Reference, windows: Floats, answers: Floats) -> float:
     found = [
         relative(said, reference.predict(some, batch=32)),
         relative(said[few], reference.predict(some[few], batch=1)),
-        *(relative(said, reference.predict(moved(some, seed))) for seed in (SEED, SEED + 1)),
+        *(relative(said, reference.predict(moved(some, seed))) for seed in seeds_for(some)),
         *(relative(said, other) for other in others if other is not None),
     ]
     return max(float(values.max()) for values in found)
@@ -61,7 +61,7 @@ def noise_by_kind(reference: Reference, kinds: dict[str, Floats], answers: dict[
         [
             relative(said, reference.predict(windows, batch=32)),
             *([] if double is None else [relative(said, double)]),
-            *(relative(said, reference.predict(moved(windows, seed))) for seed in (SEED, SEED + 1)),
+            *(relative(said, reference.predict(moved(windows, seed))) for seed in seeds_for(windows)),
         ],
         axis=0,
     )
@@ -73,6 +73,11 @@ def relative(reference: Floats, candidate: Floats) -> NDArray[np.float64]:
     """Return each window's largest |Δlogit| over its largest |logit|, float64 [n]."""
     difference, largest = logit_differences(reference, candidate)
     return difference / largest
+
+
+def seeds_for(windows: NDArray[Any]) -> tuple[int, ...]:
+    """Return by which draws windows are moved: two, and none for token ids, which have no next one."""
+    return (SEED, SEED + 1) if np.issubdtype(windows.dtype, np.floating) else ()
 
 
 def moved(windows: Floats, seed: int) -> Floats:

@@ -60,16 +60,17 @@ class TfliteModel:
             raise ArtefactError(f"{path}: the spec inside differs from {SPEC} beside it; export the model again")
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         seen = [f"{d['name']} {np.dtype(d['dtype'])} {d['shape'].tolist()}" for d in (*inputs, *outputs)]
-        if (
-            [d["shape"].tolist() for d in (*inputs, *outputs)]
-            != [[1, spec.window, len(spec.channels)], [1, len(spec.labels)]]
-            or inputs[0]["dtype"] != outputs[0]["dtype"]
-            or inputs[0]["dtype"] not in (np.float32, np.int8)
-        ):
+        tokens = spec.input == "tokens"
+        kinds = [(np.int32, np.float32)] if tokens else [(np.float32, np.float32), (np.int8, np.int8)]
+        if [d["shape"].tolist() for d in (*inputs, *outputs)] != [[1, *spec.window_shape], [1, len(spec.labels)]] or (
+            inputs[0]["dtype"],
+            outputs[0]["dtype"],
+        ) not in kinds:
             raise ArtefactError(
-                f"{path} disagrees with its spec: the file has {', '.join(seen)}; the spec says windows "
-                f"[1, {spec.window}, {len(spec.channels)}] to probabilities [1, {len(spec.labels)}], "
-                "both float32 or both int8; export it again"
+                f"{path} disagrees with its spec: the file has {', '.join(seen)}; the spec says "
+                f"{'tokens' if tokens else 'windows'} {[1, *spec.window_shape]} to probabilities "
+                f"[1, {len(spec.labels)}], "
+                f"{'int32 to float32' if tokens else 'both float32 or both int8'}; export it again"
             )
         return cls(interpreter, spec, embedded.normalised, str(path))
 
@@ -86,7 +87,7 @@ class TfliteModel:
     def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities of each window; NaN for a window that holds one.
 
-        windows: float32 [n, window, channels], in the spec's units
+        windows: float32 [n, window, channels], in the spec's units, or int32 [n, window] token ids
         returns: float32 [n, classes]
         Raises ArtefactError where the interpreter cannot run the file.
         """

@@ -6,21 +6,35 @@ from typing import Any
 
 import numpy as np
 
+from edgeconv.evaluate.original import ORIGIN_SCHEMA
 from edgeconv.runtime.spec import ModelSpec
+
+from .said import NOT_KNOWN
 
 
 def model_card(
-    spec: ModelSpec, training: dict[str, Any], certificate: dict[str, Any], calibration: dict[str, Any] | None
+    spec: ModelSpec, record: dict[str, Any], certificate: dict[str, Any], calibration: dict[str, Any] | None
 ) -> str:
-    """Return the model card as Markdown, from what the folder's JSON files say and nothing else."""
-    sections = [
-        _title(spec, training),
-        _signal(spec),
-        _protocol(training),
-        _results(training, spec),
-        _artefacts(certificate, calibration),
-        _terms(training),
-    ]
+    """Return the model card as Markdown, from what the folder's JSON files say and nothing else.
+
+    record: of the training or, for a model made elsewhere, of its origin
+    """
+    if record.get("schema") == ORIGIN_SCHEMA:
+        sections = [
+            _origin(spec, record),
+            _signal(spec, foreign=True),
+            _artefacts(certificate, calibration),
+            FOREIGN_LIMITS,
+        ]
+    else:
+        sections = [
+            _title(spec, record),
+            _signal(spec),
+            _protocol(record),
+            _results(record, spec),
+            _artefacts(certificate, calibration),
+            _terms(record),
+        ]
     return "\n\n".join(sections) + "\n"
 
 
@@ -37,10 +51,39 @@ def _title(spec: ModelSpec, training: dict[str, Any]) -> str:
     )
 
 
-def _signal(spec: ModelSpec) -> str:
+def _origin(spec: ModelSpec, record: dict[str, Any]) -> str:
+    reading = record.get("reading", {})
+    changes = list(record["changes"])
+    if reading.get("channels_first"):
+        changes.append("its input is [batch, channels, window], that of the exported files [batch, window, channels]")
+    if reading.get("logits"):
+        changes.append("its answers are logits, to which the exported files apply the softmax or sigmoid")
+    said = "" if spec.trained_on in ("", NOT_KNOWN) else f"; whoever brought it says: on {spec.trained_on}"
+    many = f"{spec.window} token ids" if spec.input == "tokens" else (
+        f"{spec.window} samples ({spec.window / spec.sampling_rate_hz:.2f} s) of {len(spec.channels)} channels at "
+        f"{spec.sampling_rate_hz:g} Hz"
+    )  # fmt: skip
+    return (
+        f"# {spec.name}\n\n"
+        f"A network made elsewhere that tells {_words(spec.labels)} from windows of {many}. It came as "
+        f"`{record['file']}` (SHA-256 `{record['sha256']}`){'; ' if changes else ''}{'; '.join(changes)}. "
+        f"**How it was trained is not known here**{said}. "
+        "Written by `edgeconv export` from `spec.json`, `origin.json` and `certificate.json`."
+    )
+
+
+def _signal(spec: ModelSpec, *, foreign: bool = False) -> str:
+    if spec.input == "tokens":
+        return (
+            f"## Input\n\nEvery file takes texts of {spec.window} token ids, int32 from 0 to "
+            f"{(spec.vocabulary or 1) - 1}. Which word has which id is not in the files."
+        )
     head = ["channel", "unit", "lowest in training", "highest"]
     rows = [[c.name, c.unit, _number(c.minimum), _number(c.maximum)] for c in spec.channels]
-    int8 = "The network does not normalise, so the int8 file takes the same values"
+    if all(c.minimum is None and c.maximum is None for c in spec.channels):
+        head, rows = head[:2], [row[:2] for row in rows]
+    int8 = "The int8 file takes" if foreign else "The network does not normalise, so the int8 file takes"
+    int8 += " the same values"
     if spec.normalises:
         head += ["mean subtracted", "divided by"]
         rows = [[*row, _number(c.mean), _number(c.std)] for row, c in zip(rows, spec.channels, strict=True)]
@@ -114,15 +157,16 @@ def _artefacts(certificate: dict[str, Any], calibration: dict[str, Any] | None) 
         for name, entry in entries.items()
     ]
     reference = next(iter(entries.values()))["reference_accuracy"]
+    synthetic = " (synthetic: generated, not measured)" if data["synthetic"] else ""
     verdicts = "\n".join(f"- `{name}`: {entry['verdict']}." for name, entry in entries.items())
     head = [
         "file", "KiB", "accuracy % (95 %)", "largest abs. Δp", "largest Δlogit, relative", "same top class %",
         "flips (ties)",
     ]  # fmt: skip
     return (
-        f"## Artefacts\n\nEach was compared with `model.keras` (accuracy {_percent(reference)} %) on all "
-        f"{data['windows']} test windows of {data['name']}, on whole recordings and on adversarial inputs before it "
-        "was put in place; `edgeconv verify` repeats it.\n\n"
+        f"## Artefacts\n\nEach was compared with `{certificate['reference']['file']}` "
+        f"(accuracy {_percent(reference)} %) on all {data['windows']} test windows of {data['name']}{synthetic}, on "
+        "whole recordings and on adversarial inputs before it was put in place; `edgeconv verify` repeats it.\n\n"
         + table(head, rows)
         + f"\n\n{verdicts}"
         + ("" if calibration is None else "\n\n" + _calibration(calibration))
@@ -157,12 +201,18 @@ def _calibrated(entry: dict[str, Any], name: str) -> str:
     return said
 
 
+FOREIGN_LIMITS = (
+    "## Limits\n\nThe network knows only the classes above and answers with one of them whatever it sees. The figures "
+    "say that the files answer as the model does; how good it is on other data than these is not known here."
+)
+LIMITS = (
+    "## Limits\n\nThe network knows only the classes above and answers with one of them whatever it sees. Its "
+    "figures hold for sensors mounted as in the training data and for people like those in it."
+)
+
+
 def _terms(training: dict[str, Any]) -> str:
-    return (
-        f"## Data licence\n\n{training['data']['licence']}\n\n"
-        "## Limits\n\nThe network knows only the classes above and answers with one of them whatever it sees. Its "
-        "figures hold for sensors mounted as in the training data and for people like those in it."
-    )
+    return f"## Data licence\n\n{training['data']['licence']}\n\n{LIMITS}"
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:

@@ -20,11 +20,15 @@ from edgeconv.evaluate.compare import Comparison
 from edgeconv.evaluate.examine import Examination, Examiner
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.limits import UserLimits
+from edgeconv.evaluate.original import OriginalModel
+from edgeconv.evaluate.reference import load_reference, reference_file
+from edgeconv.runtime.artefact import Artefact
 from edgeconv.runtime.errors import ArtefactError, ConversionError, EdgeconvError
 from edgeconv.runtime.spec import ModelSpec
 
 from .graph.writer import Layout
 from .onnx import DEFAULT_OPSET, Source, read_model
+from .original_source import read_original
 
 CALIBRATION_SCHEMA = "edgeconv.calibration/2"
 
@@ -35,7 +39,7 @@ class Job:
 
     folder: Path
     aside: Path
-    model: KerasModel
+    model: KerasModel | OriginalModel
     examiner: Examiner
     opset: int
     on_progress: Callable[[str], None] = lambda _: None
@@ -58,8 +62,8 @@ class Job:
         """Load a model folder; raises InputError where the data are not what it was made for."""
         spec = ModelSpec.load(folder / files.SPEC)
         require_same_contract(spec, dataset)
-        on_progress(f"{files.KERAS} on {len(dataset.test)} test windows")
-        model = KerasModel.load(folder / files.KERAS)
+        on_progress(f"{reference_file(folder)} on {len(dataset.test)} test windows")
+        model = load_reference(folder)
         return cls(folder, aside, model, Examiner(model, spec, dataset, limits), opset, on_progress)
 
     @property
@@ -75,7 +79,18 @@ class Job:
     @cached_property
     def source(self) -> Source:
         """The model as the ONNX files are written from it; converted when first asked for."""
+        if isinstance(self.model, OriginalModel):
+            return read_original(self.model, self.opset)
         return read_model(self.model.model, self.spec, self.opset)
+
+    def require_possible(self, artefact: Artefact) -> None:
+        """Raise ConversionError where the model's origin, its input or its data rule a kind of file out."""
+        if artefact.engine == "tflite" and isinstance(self.model, OriginalModel):
+            raise ConversionError(f"TFLite is made of Keras layers, and this model is {files.ORIGINAL}, a graph")
+        if artefact.precision == "int8" and self.spec.input == "tokens":
+            raise ConversionError("an int8 file takes the window in int8, and token ids are no quantities to round")
+        if artefact.precision == "int8" and not len(self.dataset.train):
+            raise ConversionError(f"int8 ranges are measured on training windows, and {self.dataset.name} has none")
 
     def check(self, path: Path) -> Comparison:
         """Run a file on all test windows and compare it with the reference."""
@@ -123,3 +138,13 @@ class Job:
         same = all(earlier.get(key) == record[key] for key in ("schema", "data"))
         kept = {engine: earlier[engine] for engine in ("onnx", "tflite") if same and engine in earlier}
         return record | kept | {engine: self.calibrations[engine] for engine in engines}
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """Return what is written of a model's training or, where it was made elsewhere, of its origin.
+
+    Raises MissingFileError where there is neither.
+    """
+    if (folder / files.ORIGIN).exists():
+        return files.read_json(folder / files.ORIGIN, "`edgeconv export FILE --out`")
+    return files.read_json(folder / files.TRAINING, "`edgeconv train`")

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeconv.evaluate.keras_model import held_back_stderr, import_keras
 from edgeconv.runtime.errors import ConversionError, DependencyError, UsageError
-from edgeconv.runtime.spec import METADATA_KEY, ModelSpec
+from edgeconv.runtime.spec import METADATA_KEY, ModelSpec, require_signal
 
 from .graph.dense import to_dense
 from .graph.net import Net
@@ -18,8 +18,9 @@ from .graph.read import read_net
 from .graph.stateful import to_stateful
 from .graph.write import write_dense, write_stateful, write_windowed
 from .graph.writer import DEFAULT_LAYOUT, Layout
+from .normalisation import make_normalisation_constant
 
-INPUT, OUTPUT, BATCH = "windows", "probabilities", "batch"
+INPUT, TOKENS, OUTPUT, BATCH = "windows", "tokens", "probabilities", "batch"
 OPSETS = range(13, 19)
 """Opsets that the converter writes and that are tested here."""
 DEFAULT_OPSET = 17
@@ -27,12 +28,12 @@ DEFAULT_OPSET = 17
 
 @dataclass(frozen=True)
 class Source:
-    """What one conversion of a Keras model gives to write its ONNX files from."""
+    """What one reading of a model gives to write its ONNX files from."""
 
     spec: ModelSpec
     opset: int
     converted: bytes
-    """The graph as the converter leaves it."""
+    """The graph as the converter, or whoever made it, left it, with our names at its ends and the spec inside."""
     net: Net | None
     """Its canonical form, if it has one."""
     refusal: str = ""
@@ -46,6 +47,7 @@ def read_model(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> Sourc
     """
     converted = convert(model, spec, opset)
     try:
+        require_signal(spec, "this form")
         return Source(spec, opset, converted, read_net(converted))
     except ConversionError as error:
         return Source(spec, opset, converted, None, str(error))
@@ -98,7 +100,8 @@ def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
     make_normalisation_constant(model)
     # tf2onnx's Keras entry point fails on Keras 3; a traced function with a named, typed input does not.
     traced = tf.function(lambda windows: model(windows, training=False))
-    signature = [tf.TensorSpec((None, spec.window, len(spec.channels)), tf.float32, name=INPUT)]
+    name, kind = (TOKENS, tf.int32) if spec.input == "tokens" else (INPUT, tf.float32)
+    signature = [tf.TensorSpec((None, *spec.window_shape), kind, name=name)]
     eager_before = tf.config.functions_run_eagerly()
     # Keras compiles grouped convolutions as functions of their own, which the converter cannot see into: this makes the
     # trace run through them.
@@ -137,17 +140,6 @@ def spell_out(graph: Any) -> None:
             graph.node.insert(at + 1, outer)
 
 
-def make_normalisation_constant(model: Any) -> None:
-    """Turn the constants of `Normalization` layers into arrays.
-
-    As tensors they are captured by the traced function and become extra inputs of the graph.
-    """
-    keras = import_keras()
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
-
-
 def name_ends(graph: Any, spec: ModelSpec) -> None:
     """Give the graph's only input and output the names and shapes that users see, the batch dimension by name.
 
@@ -157,7 +149,7 @@ def name_ends(graph: Any, spec: ModelSpec) -> None:
         ends = [value.name for value in (*graph.input, *graph.output)]
         raise ConversionError(f"the converted graph needs one input and one output, and has {', '.join(ends)}")
     for value, name, sizes in (
-        (graph.input[0], INPUT, (spec.window, len(spec.channels))),
+        (graph.input[0], TOKENS if spec.input == "tokens" else INPUT, spec.window_shape),
         (graph.output[0], OUTPUT, (len(spec.labels),)),
     ):
         _rename(graph, value.name, name)

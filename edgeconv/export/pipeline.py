@@ -1,4 +1,4 @@
-"""Export a model folder: write aside, compare with Keras on all test windows, then put in place."""
+"""Export a model folder: write aside, compare with the reference on all test windows, then put in place."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from edgeconv.evaluate.artefacts import artefact_of, in_order
 from edgeconv.evaluate.certificate import certified
 from edgeconv.evaluate.examine import Examination
 from edgeconv.evaluate.limits import UserLimits
+from edgeconv.evaluate.reference import require_probabilities
 from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError
 from edgeconv.runtime.spec import ModelSpec
 from edgeconv.train.protocol import now
 
 from .card import model_card
 from .formats import FORMATS, WRITERS, planned
-from .job import Job
+from .job import Job, record_of
 from .onnx import DEFAULT_OPSET
 from .tune import tune
 from .tune_int8 import tune_int8
@@ -36,17 +37,18 @@ def export(
     limits: UserLimits | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Export a trained model folder in all formats, or those given, and return its certificate.
+    """Export a model folder, trained here or adopted, in all formats, or those given, and return its certificate.
 
     The dense and stateful forms are written at the spec's hop and at each of `hops`. Every file is written aside and
-    examined: on all test windows, whole recordings and adversarial inputs against the Keras model. Those within their
-    limits, the built-in ones or `limits`, are put in place together with the certificate. A file exported before stays
-    if it was certified for the same model and data, and is removed otherwise, so that the folder never contradicts
-    itself. Where no formats are given and a network cannot have one of them, the certificate's `left_out` says why.
-    With `tuned` the layouts of the ONNX files are those that are fastest on this machine, and `tuning.json` says which
-    these are and what was measured. Calls `on_progress` with what is done.
+    examined: on all test windows, whole recordings and adversarial inputs against the folder's reference. Those within
+    their limits, the built-in ones or `limits`, are put in place together with the certificate. A file exported before
+    stays if it was certified for the same model and data, and is removed otherwise, so that the folder never
+    contradicts itself. Where no formats are given and a network cannot have one of them, the certificate's `left_out`
+    says why. With `tuned` the layouts of the ONNX files are those that are fastest on this machine, and `tuning.json`
+    says which these are and what was measured. Calls `on_progress` with what is done.
     Raises UsageError for an unknown format or a hop below 1, ConversionError where a format that was asked for cannot
-    be, CheckError, after placing the others, where a file is out of its limits; the message says by how much.
+    be or where none can, CheckError where the model's answers are no probabilities and, after placing the others, where
+    a file is out of its limits; the message says by how much.
     """
     wanted = tuple(FORMATS) if formats is None else formats
     unknown = [name for name in wanted if name not in FORMATS]
@@ -55,12 +57,13 @@ def export(
     if any(hop < 1 for hop in hops):
         raise UsageError(f"hops are {', '.join(map(str, hops))}; give whole numbers from 1")
     spec = ModelSpec.load(folder / files.SPEC)
-    training = files.read_json(folder / files.TRAINING, "`edgeconv train`")
+    record = record_of(folder)
     seen: dict[str, Examination] = {}
     refused: list[str] = []
     left_out: dict[str, str] = {}
     with files.staging(folder) as aside:
         job = Job.open(folder, aside, dataset, opset=opset, limits=limits, on_progress=on_progress)
+        require_probabilities(job.examiner.answers)
         if tuned:
             tuning = tune(job.source, aside, job.keeps_limits, on_progress=on_progress)
             job.layouts = tuning["choice"]["layouts"]
@@ -72,6 +75,7 @@ def export(
             name = artefact.name
             on_progress(name)
             try:
+                job.require_possible(artefact)
                 WRITERS[artefact.engine, artefact.precision](job, artefact)
                 found = job.examine(aside / name)
                 problems = found.problems
@@ -90,15 +94,19 @@ def export(
                 seen[name] = found
         if seen:
             records = calibration_record(job, seen)
+            if (folder / files.ORIGIN).exists():
+                records[files.ORIGIN] = folder / files.ORIGIN
             certificate = certified(seen, job.examiner, folder, records, now())
             certificate["left_out"] = left_out
             keep_earlier_entries(certificate, folder)
             files.write_json(aside / files.CERTIFICATE, certificate)
-            card = model_card(spec, training, certificate, calibration_of(certificate, aside, folder))
+            card = model_card(spec, record, certificate, calibration_of(certificate, aside, folder))
             files.write_text(aside / files.CARD, card)
             place(aside, folder, certificate)
     if refused:
         raise CheckError("; ".join(refused))
+    if not seen:
+        raise ConversionError("nothing can be exported: " + "; ".join(f"{n}: {why}" for n, why in left_out.items()))
     return certificate
 
 
@@ -115,7 +123,7 @@ def calibration_record(job: Job, seen: Collection[str]) -> dict[str, Path]:
 def keep_earlier_entries(certificate: dict[str, Any], folder: Path) -> None:
     """Take over what the present certificate says of other formats: their files, and why others cannot be.
 
-    Only if it is of the same model, which means the same `model.keras`, spec and data, and only files whose bytes are
+    Only if it is of the same model, which means the same reference, spec and data, and only files whose bytes are
     still those certified.
     """
     try:

@@ -15,7 +15,7 @@ from edgeconv.evaluate.keras_model import run_child
 from edgeconv.runtime.artefact import Artefact, Precision
 from edgeconv.runtime.errors import ConversionError
 
-from .job import Job
+from .job import Job, record_of
 from .tflite_metadata import embed
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -30,8 +30,8 @@ def write_tflite(job: Job, artefact: Artefact) -> None:
 
 def finished(job: Job, converted: bytes, *, normalised: bool) -> bytes:
     """Return what the converter wrote with its metadata, which the folder's records give."""
-    training = files.read_json(job.folder / files.TRAINING, "`edgeconv train`")
-    return embed(converted, job.spec, normalised=normalised, licence=str(training["data"]["licence"]))
+    licence = record_of(job.folder).get("data", {}).get("licence", "")
+    return embed(converted, job.spec, normalised=normalised, licence=str(licence))
 
 
 def to_tflite(

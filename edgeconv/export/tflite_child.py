@@ -13,6 +13,8 @@ import numpy as np
 
 from edgeconv.evaluate.keras_model import KerasModel, import_keras
 
+from .normalisation import without_normalisation
+
 
 @contextmanager
 def converter_of(model: Any, weights: str, calibration: Any = None) -> Iterator[Any]:
@@ -24,7 +26,13 @@ def converter_of(model: Any, weights: str, calibration: Any = None) -> Iterator[
     keras = import_keras()
     import tensorflow as tf
 
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="windows")]
+    sizes = model.input_shape[1:]  # without channels they are those of token ids
+    kind = (
+        tf.TensorSpec((1, *sizes), tf.int32, "tokens")
+        if len(sizes) == 1
+        else tf.TensorSpec((1, *sizes), name="windows")
+    )
+    signature = [kind]
     # The archive hands the variables of a Keras 3 model over; a SavedModel or a traced function made without it loses
     # them, and the converter then writes, without a word, a file that answers NaN.
     archive = keras.export.ExportArchive()
@@ -44,14 +52,6 @@ def converter_of(model: Any, weights: str, calibration: Any = None) -> Iterator[
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
         yield converter
-
-
-def without_normalisation(model: Any) -> Any:
-    """Return the model without its first layer if that is a `Normalization`."""
-    keras = import_keras()
-    if not isinstance(model.layers[0], keras.layers.Normalization):
-        return model
-    return keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[1:]])
 
 
 def main(keras_file: str, out: str, weights: str, arrays_file: str | None = None) -> None:

@@ -23,7 +23,8 @@ from edgeconv.evaluate.limits import limits_of
 from edgeconv.evaluate.tflite import open_interpreter, run
 
 from .calibration import figures
-from .tflite_child import converter_of, without_normalisation
+from .normalisation import without_normalisation
+from .tflite_child import converter_of
 
 RANKED_ON = 64
 """Windows on which the layers' errors are measured."""

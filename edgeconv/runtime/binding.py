@@ -106,7 +106,7 @@ class Bound:
     def _record(self, inputs: Mapping[str, Any], answer: Mapping[str, NDArray[np.float32]]) -> _Recorded:
         recorded = _Recorded(
             binding=self._session.io_binding(),
-            inputs={name: self.put(_array(value)) for name, value in inputs.items()},
+            inputs={name: self._value(np.array(_array(value), order="C")) for name, value in inputs.items()},
             outputs={name: self.put(value) for name, value in answer.items()},
             options=_graph_options(len(self._recorded) + 1),  # ONNX Runtime keeps 0 for itself
         )

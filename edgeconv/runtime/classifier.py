@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from .artefact import Precision
 from .errors import InputError
 from .forms import Forms, open_forms
-from .model_file import Ends, OpenModel, file_of, open_model
-from .spec import ModelSpec
-from .windows import SlidingWindow, as_float32, require_finite
+from .model_file import TOKENS, Ends, OpenModel, Shape, file_of, open_model
+from .spec import ModelSpec, require_signal
+from .windows import SlidingWindow, as_float32, as_tokens, require_finite
 
 BATCH = 32
 """Windows per run: the activations of more no longer fit a processor's cache, and each window takes longer."""
@@ -85,8 +85,10 @@ class Classifier:
         hop: timesteps between windows, by default the spec's
         returns: float32 [predictions, classes]; row i is the window that starts at sample i · hop, and a recording
             shorter than a window has none
-        Raises InputError for another shape, and for values that are NaN or infinite; UsageError for a hop below 1.
+        Raises InputError for another shape, and for values that are NaN or infinite; UsageError for a hop below 1;
+        ConversionError for a model that reads tokens.
         """
+        require_signal(self.spec, "the score of a recording")
         windows = SlidingWindow(self.spec.window, self.spec.hop if hop is None else hop, len(self.spec.channels))
         dense = self.forms(windows.hop).dense
         return self.predict(windows.push(samples)) if dense is None else dense.score(samples)
@@ -94,10 +96,15 @@ class Classifier:
     def predict(self, windows: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of each window.
 
-        windows: any real dtype [n, window, channels], in the spec's units and channel order
+        windows: any real dtype [n, window, channels], in the spec's units and channel order; for a model that reads
+            tokens any integer dtype [n, window], ids of its vocabulary
         returns: float32 [n, classes]
-        Raises InputError for another shape, and for values that are NaN or infinite.
+        Raises InputError for another shape, for values that are NaN or infinite, and for ids out of the vocabulary.
         """
+        if self.spec.input == "tokens":
+            tokens = as_tokens(windows, self.spec.window, self.spec.vocabulary or 0)
+            runs = [self.model.run(tokens[i : i + BATCH])[0] for i in range(0, len(tokens), BATCH)]
+            return np.concatenate([np.empty((0, len(self.spec.labels)), np.float32), *runs])
         array = as_float32(windows, "windows")
         expected = (self.spec.window, len(self.spec.channels))
         if array.ndim != 3 or array.shape[1:] != expected:
@@ -113,7 +120,8 @@ class Classifier:
 
 
 def _ends(spec: ModelSpec, _metadata: Mapping[str, str]) -> Ends:
-    windows = ("windows", ("batch", spec.window, len(spec.channels)))
+    shape: Shape = ("batch", *spec.window_shape)
+    windows = (TOKENS if spec.input == "tokens" else "windows", shape)
     return (windows,), (("probabilities", ("batch", len(spec.labels))),)
 
 

@@ -21,6 +21,8 @@ Shape = tuple[str | int, ...]
 """Sizes of a tensor; a name stands for a size that is free."""
 Ends = tuple[tuple[tuple[str, Shape], ...], tuple[tuple[str, Shape], ...]]
 """What a graph's inputs and outputs are called in messages, and their shapes, in the order of the graph."""
+TOKENS = "tokens"
+"""The end of this name holds int32 ids; all others hold float32 values."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class OpenModel:
     bound: Bound | None = None
     """What runs the session where tensors can stay on the device; on the processor a plain run is faster."""
 
-    def run(self, *arrays: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return the outputs for contiguous float32 inputs, both in the order of the graph."""
+    def run(self, *arrays: NDArray[np.float32] | NDArray[np.int32]) -> list[NDArray[np.float32]]:
+        """Return the outputs for contiguous inputs, both in the order of the graph."""
         inputs = dict(zip(self.input_names, arrays, strict=True))
         if self.bound is None:
             answers: list[NDArray[np.float32]] = self.session.run(None, inputs)
@@ -152,8 +154,10 @@ def check_ends(session: Any, file: Path, promised: Ends) -> None:
     seen = session.get_inputs(), session.get_outputs()
     if all(
         len(ends) == len(wanted)
-        and all(end.type == "tensor(float)" for end in ends)
-        and all(_matches(end.shape, shape) for end, (_, shape) in zip(ends, wanted, strict=True))
+        and all(
+            end.type == ("tensor(int32)" if name == TOKENS else "tensor(float)") and _matches(end.shape, shape)
+            for end, (name, shape) in zip(ends, wanted, strict=True)
+        )
         for ends, wanted in zip(seen, promised, strict=True)
     ):
         return

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .classifier import BATCH, Classifier
 from .errors import InputError
+from .spec import require_signal
 from .stream import Prediction, predictions
 from .windows import SlidingWindow, as_float32, require_finite
 
@@ -42,9 +43,11 @@ class StreamPool:
     def __init__(self, classifier: Classifier, hop: int | None = None) -> None:
         """Predict every `hop` timesteps of each stream, by default as often as the model's spec says.
 
-        Raises UsageError for a hop below 1, ArtefactError where a form of the model cannot be used.
+        Raises UsageError for a hop below 1, ArtefactError where a form of the model cannot be used, ConversionError for
+        a model that reads tokens.
         """
         spec = classifier.spec
+        require_signal(spec, "a stream")
         checked = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels))
         self.classifier = classifier
         self.hop = checked.hop

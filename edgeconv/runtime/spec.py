@@ -6,9 +6,9 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from .errors import ArtefactError, MissingFileError
+from .errors import ArtefactError, ConversionError, MissingFileError
 
 SPEC_VERSION = 1
 METADATA_KEY = "edgeconv.spec"
@@ -70,11 +70,21 @@ class ModelSpec:
     """What training saw of each three-axis sensor."""
     trained_on: str = ""
     """The training data in words; synthetic data are called synthetic here."""
+    input: Literal["signal", "tokens"] = "signal"
+    """What a window holds: samples of all channels, or, for a text, one token id for each timestep and no channels."""
+    vocabulary: int | None = None
+    """How many token ids there are, from 0; None for a signal."""
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
         problem = None
-        if not names:
+        if self.input not in ("signal", "tokens"):
+            problem = f"input is {self.input!r}; it must be 'signal' or 'tokens'"
+        elif self.input == "tokens" and (names or not isinstance(self.vocabulary, int) or self.vocabulary < 1):
+            problem = f"tokens need a vocabulary and no channels, and it has {self.vocabulary} and {len(names)}"
+        elif self.input == "signal" and self.vocabulary is not None:
+            problem = f"a signal has no vocabulary, and it has one of {self.vocabulary}"
+        elif self.input == "signal" and not names:
             problem = "it has no channels"
         elif len(set(names)) != len(names):
             problem = f"channel names repeat: {', '.join(names)}"
@@ -97,13 +107,21 @@ class ModelSpec:
         return tuple(channel.name for channel in self.channels)
 
     @property
+    def window_shape(self) -> tuple[int, ...]:
+        """Shape of one window: [window, channels], or [window] for tokens."""
+        return (self.window,) if self.input == "tokens" else (self.window, len(self.channels))
+
+    @property
     def normalises(self) -> bool:
         """Whether the model subtracts a mean or divides by a standard deviation."""
         return any(channel.mean != 0.0 or channel.std != 1.0 for channel in self.channels)
 
     def to_json(self) -> str:
         """Return the spec as JSON text with its `spec_version`."""
-        return json.dumps({"spec_version": SPEC_VERSION, **asdict(self)}, indent=2, ensure_ascii=False)
+        values = asdict(self)
+        if self.input == "signal":  # files of signals stay as they were before there were tokens
+            del values["input"], values["vocabulary"]
+        return json.dumps({"spec_version": SPEC_VERSION, **values}, indent=2, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> ModelSpec:
@@ -147,3 +165,15 @@ class ModelSpec:
         except UnicodeDecodeError:
             raise ArtefactError(f"{path} is not UTF-8 text; export the model again") from None
         return cls.from_json(text, str(path))
+
+
+def require_signal(spec: ModelSpec, what: str) -> None:
+    """Raise ConversionError where a model reads tokens: a text is answered as a whole, and has no samples to wait for.
+
+    what: what cannot be, for the message
+    """
+    if spec.input == "tokens":
+        raise ConversionError(
+            f"{what} is for signals, and model {spec.name!r} reads texts of {spec.window} tokens; "
+            "`Classifier.predict` answers whole texts"
+        )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .classifier import Classifier
-from .spec import ModelSpec
+from .spec import ModelSpec, require_signal
 from .stateful import State
 from .windows import SlidingWindow, as_float32, require_finite
 
@@ -42,9 +42,11 @@ class StreamClassifier:
     def __init__(self, classifier: Classifier, hop: int | None = None) -> None:
         """Predict every `hop` timesteps, by default as often as the model's spec says.
 
-        Raises UsageError for a hop below 1, ArtefactError where a form of the model cannot be used.
+        Raises UsageError for a hop below 1, ArtefactError where a form of the model cannot be used, ConversionError for
+        a model that reads tokens.
         """
         spec = classifier.spec
+        require_signal(spec, "a stream")
         self.classifier = classifier
         self._windows = SlidingWindow(spec.window, spec.hop if hop is None else hop, len(spec.channels))
         self._forms = classifier.forms(self._windows.hop)

@@ -94,6 +94,30 @@ def as_float32(values: ArrayLike, name: str) -> NDArray[np.float32]:
         return array.astype(np.float32)
 
 
+def as_tokens(values: ArrayLike, window: int, vocabulary: int) -> NDArray[np.int32]:
+    """Return token ids as int32 [n, window].
+
+    Raises InputError for another shape, for values that are not integers, and for ids that are not in the vocabulary.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"tokens are not a rectangular array of ids ({error}); pad or cut the texts") from None
+    if array.ndim != 2 or array.shape[1] != window:
+        hint = "; for one text use tokens[None]" if array.shape == (window,) else "; pad or cut the texts"
+        raise InputError(f"tokens have shape {list(array.shape)}; expected [n, {window}]{hint}")
+    if array.dtype.kind not in "iu":
+        raise InputError(f"tokens have dtype {array.dtype}; expected integer ids")
+    outside = (array < 0) | (array >= vocabulary)
+    if outside.any():
+        place = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise InputError(
+            f"tokens hold the id {array[place]} at index {list(place)}; expected ids from 0 to {vocabulary - 1}, "
+            "those of the vocabulary that the model was trained with"
+        )
+    return array.astype(np.int32)
+
+
 def require_finite(array: NDArray[np.float32], name: str, first: int = 0) -> None:
     """Raise InputError that names the first place where the array is NaN or infinite; rows count from `first`."""
     finite = np.isfinite(array)

@@ -194,7 +194,7 @@ def _repeats_folder(out: Path, described: dict[str, Any], *, resume: bool, overw
                     "use the same, or start anew with --overwrite"
                 )
         return repeats
-    if (out / files.KERAS).exists() and not overwrite:
+    if any((out / name).exists() for name in (files.KERAS, files.ORIGINAL)) and not overwrite:
         raise UsageError(f"{out} already holds a trained model; choose another folder or give --overwrite")
     if repeats.is_dir():
         shutil.rmtree(repeats)
@@ -211,5 +211,7 @@ def _place(out: Path, model: Path, spec: ModelSpec, training: dict[str, Any]) ->
         files.write_json(aside / files.TRAINING, training)
         for name in files.exported_files(out):
             (out / name).unlink()
+        for name in (files.ORIGINAL, files.ORIGIN):
+            (out / name).unlink(missing_ok=True)
         for name in (files.KERAS, files.SPEC, files.TRAINING):
             (aside / name).replace(out / name)

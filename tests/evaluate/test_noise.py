@@ -30,7 +30,7 @@ def windows():
 def test_noise_is_the_largest_that_batches_threads_and_rounding_of_the_input_show(windows):
     quiet = Linear(1.0)
     floor = noise_of(quiet, windows, quiet.predict(windows))
-    assert 0 < floor < 1e-6
+    assert 0 <= floor < 1e-6
     for loud in (Linear(1.0, batch_error=1e-3), Linear(1.0, thread_error=1e-3)):
         assert noise_of(loud, windows, loud.predict(windows)) == pytest.approx(1e-3, rel=0.01)
 
@@ -44,16 +44,22 @@ def test_a_network_that_carries_rounding_far_has_more_noise(windows):
             return super().predict(((x + np.float32(1000)) - np.float32(1000))[:, None, None], batch, more)
 
     near, far = Linear(1.0), Cancelling(1.0)
-    assert noise_of(far, windows, far.predict(windows)) > 20 * noise_of(near, windows, near.predict(windows))
+    assert noise_of(far, windows, far.predict(windows)) > 1e-5 > noise_of(near, windows, near.predict(windows))
 
 
 def test_each_kind_of_input_has_noise_of_its_own(windows):
-    model = Linear(1.0)
-    kinds = {"plain": windows[:40], "zeros": np.zeros((3, 4, 2), np.float32)}
+    class LoudWhereLarge(Linear):
+        """Small batches sum large values in another order."""
+
+        def predict(self, windows, batch=256, more=0.0):
+            return super().predict(windows, batch, 1e-3 * (batch == 32) * (windows[:, 0, 0] > 10))
+
+    model = LoudWhereLarge(1e-3)
+    kinds = {"large": 1000 + windows[:40], "zeros": np.zeros((3, 4, 2), np.float32)}
     found = noise_by_kind(model, kinds, {name: model.predict(given) for name, given in kinds.items()})
-    assert list(found) == ["plain", "zeros"]
-    assert found["zeros"] < 1e-37
-    assert found["plain"] > 0
+    assert list(found) == ["large", "zeros"]
+    assert found["large"] > 5e-4
+    assert found["zeros"] == 0
 
 
 def test_a_moved_value_is_the_next_float32_up_or_down(windows):

@@ -1,10 +1,15 @@
-"""One trained model, with a normalising first layer, for all export tests: about ten seconds."""
+"""One trained model, with a normalising first layer, for all export tests: about ten seconds; and models of others."""
 
+import importlib
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgeconv.data import load_arrays
 from edgeconv.data.synthetic import synthetic_har
+from edgeconv.evaluate.keras_model import import_keras
 from edgeconv.export.pipeline import export
 from edgeconv.train.fit import TrainConfig
 from edgeconv.train.protocol import train
@@ -40,3 +45,35 @@ def trained(trained_once, tmp_path):
 def exported(exported_once, tmp_path):
     """An exported folder of the test's own."""
     return shutil.copytree(exported_once, tmp_path / "walk")
+
+
+@pytest.fixture(scope="session")
+def keras():
+    return import_keras()
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """The module that makes Keras models as others do."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return importlib.import_module("their_models")
+
+
+@pytest.fixture(scope="session")
+def windows():
+    """Windows for the models of others: float32 [60, 40, 3]."""
+    return np.random.default_rng(3).normal(size=(60, 40, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def proof(tmp_path, windows):
+    """Put these windows, or ids of the vocabulary, into a file, and read it as test windows of a spec."""
+
+    def proof(spec):
+        truth = np.arange(len(windows)) % len(spec.labels)
+        values = windows if spec.input == "signal" else np.arange(60 * spec.window).reshape(60, -1) % spec.vocabulary
+        arrays = {"test_windows": values, "test_class_ids": truth, "test_subjects": np.ones(60, int)}
+        np.savez(tmp_path / "own.npz", **arrays)
+        return load_arrays(tmp_path / "own.npz", spec)
+
+    return proof
