@@ -21,11 +21,19 @@ INTERRUPTED = 130
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="UCI HAR as folder or zip; without it, the generated (synthetic) set.", metavar="PATH"),
+    typer.Option(
+        "--data",
+        help="UCI HAR as folder or zip, or a generated set by its name: synthetic-har (the default), synthetic-tones.",
+        metavar="PATH",
+    ),
 ]
 ModelDataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="UCI HAR as folder or zip, or an .npz file of the model's windows.", metavar="PATH"),
+    typer.Option(
+        "--data",
+        help="UCI HAR as folder or zip, a generated set by its name, or an .npz file of windows.",
+        metavar="PATH",
+    ),
 ]
 
 
@@ -152,6 +160,7 @@ def load_data_of(folder: Path, path: Path | None) -> Dataset:
     """
     from edgeconv import folder as files
     from edgeconv.data.cache import entries, read_entry
+    from edgeconv.data.load import GENERATED
     from edgeconv.runtime.errors import MissingFileError
     from edgeconv.runtime.spec import ModelSpec
 
@@ -172,6 +181,8 @@ def load_data_of(folder: Path, path: Path | None) -> Dataset:
             f"{folder} was trained on {data.get('name')} (content hash {str(data.get('content_hash'))[:12]}…), "
             "which is not in the cache; give it with --data"
         )
+    if path is None and data.get("name") in GENERATED:
+        path = Path(data["name"])
     dataset = load_data(path, spec)
     if dataset.content_hash() != data.get("content_hash"):
         note(f"these are other data than {folder} was trained on ({data.get('name')})")

@@ -1,4 +1,4 @@
-"""edgeconv data: what is cached, is it whole, recordings as CSV, the official download."""
+"""edgeconv data: what is cached, is it whole, recordings as CSV or WAV, the official download."""
 
 from __future__ import annotations
 
@@ -50,10 +50,12 @@ def verify(data: DataOption = None) -> None:
     from edgeconv.data import UciHar
     from edgeconv.data.cache import entries
     from edgeconv.data.cache import verify as intact
+    from edgeconv.data.load import GENERATED
     from edgeconv.runtime.errors import CheckError
 
     if data is not None:
-        dataset = UciHar(data).load(use_cache=False)
+        generate = GENERATED.get(str(data))
+        dataset = UciHar(data).load(use_cache=False) if generate is None else generate()
         typer.echo(f"{dataset.name}: content hash {dataset.content_hash()}, read from {dataset.source}")
     damaged = []
     for entry in entries():
@@ -71,14 +73,18 @@ def recordings(
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.", metavar="DIR")],
     data: DataOption = None,
     split: Annotated[Literal["train", "test"], typer.Option(help="Whose recordings.")] = "test",
+    format_: Annotated[
+        Literal["csv", "wav"] | None, typer.Option("--format", help="By default WAV for sounds, otherwise CSV.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace recordings written before.")] = False,
 ) -> None:
-    """Write continuous recordings as CSV, with one labels.csv that says what is when.
+    """Write continuous recordings as CSV or WAV, with one labels.csv that says what is when.
 
     Example: edgeconv data recordings --out recordings
     """
     from edgeconv.data import recordings as continuous
     from edgeconv.data import write_recordings
+    from edgeconv.data.write import usual_format
 
     dataset = load_data(data)
     found = continuous(dataset, split)
@@ -87,6 +93,7 @@ def recordings(
             dataset,
             found,
             out,
+            file_format=format_ or usual_format(dataset),
             overwrite=overwrite,
             progress=lambda done, _: show(f"recordings of {dataset.name}", done),
         )

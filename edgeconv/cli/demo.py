@@ -27,12 +27,15 @@ def demo(
 
     Example: edgeconv demo --out edgeconv-demo
     """
+    from edgeconv.data.synthetic_tones import NAME as TONES
+    from edgeconv.data.write import usual_format
     from edgeconv.export.pipeline import export
     from edgeconv.export.verify import verify
     from edgeconv.train.fit import TrainConfig
     from edgeconv.train.protocol import Progress, train
 
     dataset = load_data(data)
+    network, ending = "audio" if dataset.name == TONES else "seed", usual_format(dataset)
     model = out / "model"
     times: dict[str, float] = {}
     began = time.perf_counter()
@@ -43,11 +46,11 @@ def demo(
     with progress(epochs) as show, Interrupt(until="this epoch") as interrupt:
 
         def report(step: Progress) -> None:
-            show("train: one repeat of network seed", step.epoch)
+            show(f"train: one repeat of network {network}", step.epoch)
             interrupt.check()
 
         report(Progress(repeat=1, epoch=0))
-        config = TrainConfig(repeats=1, epochs=epochs)
+        config = TrainConfig(network, repeats=1, epochs=epochs)
         training = train(dataset, config, model, overwrite=True, on_progress=report)
     finished("train")
     with progress() as show:
@@ -82,20 +85,22 @@ def demo(
     )
     typer.echo(
         f"\nmodel        {model}  (model card: README.md, proof: certificate.json)\n"
-        f"recordings   {out / 'recordings'}  (CSV with labels.csv)\n"
+        f"recordings   {out / 'recordings'}  ({ending.upper()} with labels.csv)\n"
         f"predictions  {out / 'predictions.jsonl'}\n"
-        f"again        edgeconv stream {model} {out / 'recordings'}/*.csv"
+        f"again        edgeconv stream {model} {out / 'recordings'}/*.{ending}"
     )
 
 
 def stream_longest(dataset: Dataset, model: Path, out: Path) -> str:
-    """Write the longest test recording as CSV, stream it into `predictions.jsonl` and say how it went."""
+    """Write the longest test recording, stream it into `predictions.jsonl` and say how it went."""
     from edgeconv.data import recordings, write_recordings
+    from edgeconv.data.write import usual_format
     from edgeconv.runtime import Classifier, StreamClassifier
     from edgeconv.runtime.sinks import open_sink
 
     longest = max(recordings(dataset, "test"), key=lambda recording: len(recording.samples))
-    paths = write_recordings(dataset, [longest], out / "recordings", overwrite=True)
+    target = out / "recordings"
+    paths = write_recordings(dataset, [longest], target, file_format=usual_format(dataset), overwrite=True)
     streaming = StreamClassifier(Classifier.load(model))
     spec = streaming.classifier.spec
     right = inside = windows = 0

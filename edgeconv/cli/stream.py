@@ -14,6 +14,8 @@ from .console import count, note, why_missing
 from .interrupt import WholeLines
 
 LABELS_HEADER = b"recording,start_s,end_s,label"
+LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
+"""Timesteps pushed at once: so many, or so many windows where these are longer."""
 
 if TYPE_CHECKING:
     from edgeconv.runtime import Prediction, StreamClassifier
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 def stream(
     model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
     recordings: Annotated[
-        list[Path], typer.Argument(help="CSV, TSV, whitespace text or NPY files.", metavar="RECORDING")
+        list[Path], typer.Argument(help="CSV, TSV, whitespace text, NPY or WAV files.", metavar="RECORDING")
     ],
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1, cuda,tf32,graph or auto; never another one than asked for.")
@@ -42,7 +44,8 @@ def stream(
 ) -> None:
     """Classify every window of recordings of any length: one prediction per window on stdout.
 
-    Columns are matched to the model's channels by name; others are ignored.
+    Columns are matched to the model's channels by name; others are ignored. A WAV file has the model's channels in
+    its order and the model's rate.
 
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
@@ -102,11 +105,13 @@ def classify(
     from edgeconv.runtime.sources import read_recording
 
     spec = streaming.classifier.spec
+    # Windows that reach from one piece into the next are in part computed twice.
+    most = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
     paths = list(recordings)
     for path, name in zip(paths, recording_names(paths), strict=True):
         streaming.reset()
         samples = 0
-        for chunk in read_recording(path, spec.channel_names):
+        for chunk in read_recording(path, spec.channel_names, most, spec.sampling_rate_hz):
             samples += len(chunk)
             for prediction in streaming.push(chunk):
                 yield name, prediction

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def train(
     out: Annotated[Path, typer.Option(help="Model folder to fill; its name is the model's name.", metavar="DIR")],
     data: DataOption = None,
-    network: Annotated[str, typer.Option(help="Preset: seed.")] = "seed",
+    network: Annotated[str, typer.Option(help="Preset: seed, or audio for seconds of sound.")] = "seed",
     repeats: Annotated[int, typer.Option(help="Fits that differ in their seed only.")] = 10,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 10,
     batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 32,

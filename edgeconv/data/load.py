@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeconv.runtime.errors import UsageError
@@ -9,11 +10,17 @@ from edgeconv.runtime.spec import ModelSpec
 
 from .arrays import load_arrays
 from .dataset import Dataset
+from .synthetic import synthetic_har
+from .synthetic_tones import NAME as TONES
+from .synthetic_tones import synthetic_tones
 from .uci_har import UciHar
+
+GENERATED: dict[str, Callable[[], Dataset]] = {"synthetic-har": synthetic_har, TONES: synthetic_tones}
+"""What can stand for a path → the generated set that it names."""
 
 
 def load_data(path: str | Path | None, spec: ModelSpec | None = None) -> Dataset:
-    """Return the UCI HAR data set at `path` (folder or zip), or without a path the generated set.
+    """Return the UCI HAR data set at `path` (folder or zip), or the generated set that it names; None names HAR's.
 
     With a spec `path` may also be an `.npz` file of windows that the spec is about. Raises what `UciHar.load` and
     `load_arrays` raise, and UsageError for an `.npz` file without a spec.
@@ -26,7 +33,6 @@ def load_data(path: str | Path | None, spec: ModelSpec | None = None) -> Dataset
             )
         return load_arrays(Path(path), spec)
     if path is None:
-        from .synthetic import synthetic_har
-
         return synthetic_har()
-    return UciHar(path).load()
+    generated = GENERATED.get(str(path))
+    return UciHar(path).load() if generated is None else generated()

@@ -1,15 +1,17 @@
-"""Recordings written as CSV files that any tool reads, and that give the same float32 values back."""
+"""Recordings written as CSV or WAV files that any tool reads, and that give the same float32 values back."""
 
 from __future__ import annotations
 
 import math
 import secrets
 import shutil
+import wave
 from collections.abc import Callable, Sequence
 from csv import writer
 from fractions import Fraction
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from edgeconv.runtime.errors import InputError, UsageError
 from .dataset import Dataset, Recording
 
 LABELS_FILE = "labels.csv"
+FULL_SCALE = "full scale"
+"""Unit of sounds: what a WAV file holds."""
+FileFormat = Literal["csv", "wav"]
 _FORBIDDEN = set('/\\:*?"<>|\0\r\n')
 
 
@@ -26,16 +31,18 @@ def write_recordings(
     recordings: Sequence[Recording],
     folder: str | Path,
     *,
+    file_format: FileFormat = "csv",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
-    """Write each recording as `<name>.csv` and all segments as `labels.csv`; return the paths of the recordings.
+    """Write each recording as `<name>.csv` or `<name>.wav` and all segments as `labels.csv`; return the paths.
 
-    A recording has the columns `time_s` and one per channel, in its unit; values in the shortest form that reads back
-    to the same float32. `labels.csv` has recording, start_s, end_s (the first moment after the segment) and label. The
-    folder appears complete or not at all. `progress` is told how many of how many are written. Raises UsageError where
-    the folder holds something: with `overwrite` only where that is not what this function writes; InputError for a
-    recording that does not fit the data set or the disk.
+    A WAV file has PCM of as few bits as give every value back: 16, 24 or 32. A CSV file has the columns `time_s` and
+    one per channel, in its unit; values in the shortest form that reads back to the same float32. `labels.csv` has
+    recording, start_s, end_s (the first moment after the segment) and label. The folder appears complete or not at all.
+    `progress` is told how many of how many are written. Raises UsageError where the folder holds something: with
+    `overwrite` only where that is not what this function writes; InputError for a recording that does not fit the data
+    set, the disk or a WAV file.
     """
     target = Path(folder).resolve()
     _check_recordings(dataset, recordings)
@@ -45,7 +52,10 @@ def write_recordings(
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir()
         for number, recording in enumerate(recordings, start=1):
-            _write_text(aside / f"{recording.name}.csv", _recording_csv(dataset, recording))
+            if file_format == "wav":
+                _write_wav(aside / f"{recording.name}.wav", dataset, recording)
+            else:
+                _write_text(aside / f"{recording.name}.csv", _recording_csv(dataset, recording))
             if progress is not None:
                 progress(number, len(recordings))
         _write_text(aside / LABELS_FILE, _labels_csv(dataset, recordings))
@@ -55,7 +65,12 @@ def write_recordings(
     finally:
         # Also after Ctrl-C: nothing half-written stays.
         shutil.rmtree(aside, ignore_errors=True)
-    return tuple(target / f"{recording.name}.csv" for recording in recordings)
+    return tuple(target / f"{recording.name}.{file_format}" for recording in recordings)
+
+
+def usual_format(dataset: Dataset) -> FileFormat:
+    """Return the format in which recordings of a data set are best written: WAV for sounds."""
+    return "wav" if all(channel.unit == FULL_SCALE for channel in dataset.channels) else "csv"
 
 
 def time_decimals(sampling_rate_hz: float) -> int:
@@ -88,7 +103,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if names and not overwrite:
         raise UsageError(f"{target} is not empty; give another folder, or say to overwrite it")
     # Overwriting replaces the whole folder, so it must hold nothing else: a slip must not cost anybody's files.
-    others = sorted(name for name in names if not name.endswith(".csv"))
+    others = sorted(name for name in names if not name.endswith((".csv", ".wav")))
     if names and (others or LABELS_FILE not in names):
         what = f"also holds {others[0]}" if others else f"holds no {LABELS_FILE}"
         raise UsageError(f"{target} was not written by edgeconv ({what}) and is not overwritten; give another folder")
@@ -110,6 +125,28 @@ def _put_in_place(aside: Path, target: Path) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_wav(path: Path, dataset: Dataset, recording: Recording) -> None:
+    rate_hz = dataset.sampling_rate_hz
+    if rate_hz != int(rate_hz):
+        raise InputError(f"a WAV file has a whole number of samples per second, not {rate_hz:g}; write CSV")
+    samples = np.asarray(recording.samples, np.float64)
+    for width in (2, 3, 4):
+        steps = samples * 2.0 ** (8 * width - 1)
+        if (steps == np.rint(steps)).all() and (samples >= -1).all() and (samples < 1).all():
+            break
+    else:
+        raise InputError(
+            f"recording {recording.name} has values from {samples.min():g} to {samples.max():g} that no PCM holds "
+            "exactly; expected fractions of full scale, −1 … 1: write CSV"
+        )
+    frames = np.ascontiguousarray(steps.astype("<i4")).view(np.uint8).reshape(-1, 4)[:, :width]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(width)
+        file.setframerate(int(rate_hz))
+        file.writeframes(frames.tobytes())
 
 
 def _recording_csv(dataset: Dataset, recording: Recording) -> str:

@@ -15,7 +15,7 @@ from edgeconv.bench.statistics import Interval, median, paired_ratio
 from edgeconv.runtime.classifier import Classifier
 from edgeconv.runtime.errors import ConversionError
 from edgeconv.runtime.machine import Machine, fingerprint
-from edgeconv.runtime.score import CHUNK, Scorer
+from edgeconv.runtime.score import Scorer, chunk_of
 from edgeconv.runtime.stateful import Stepper
 from edgeconv.runtime.tuning import SCHEMA
 
@@ -123,7 +123,7 @@ def make_contestant(file: str, variant: Variant) -> Contestant:
         return Contestant(lambda: classifier.model.run(window))
     if variant.use == "recording":
         scorer = Scorer.load(file, threads=variant.threads)
-        samples = generate_recording(scorer.spec, max(CHUNK, scorer.spec.window), 0)
+        samples = generate_recording(scorer.spec, chunk_of(scorer.spec.window), 0)
         return Contestant(lambda: scorer.score(samples), units=len(scorer.score(samples)))
     stepper = Stepper.load(file, threads=variant.threads)
     streams = 1 if variant.use == "one stream" else STREAMS

@@ -15,7 +15,9 @@ from .spec import ModelSpec
 from .windows import as_float32, require_finite
 
 CHUNK = 16_384
-"""Samples per run: enough that what neighbouring runs compute twice does not count, and bounded memory."""
+"""Samples per run, or `CHUNK_WINDOWS` windows where that is more: so what neighbouring runs compute twice, which is one
+window less one hop, hardly counts, and memory is bounded."""
+CHUNK_WINDOWS = 16
 
 
 class Scorer:
@@ -58,12 +60,17 @@ class Scorer:
         predictions = max(0, (len(array) - window) // hop + 1)
         if predictions == 0:
             return np.empty((0, len(self.spec.labels)), np.float32)
-        at_once = max(1, (CHUNK - window) // hop + 1)
+        at_once = (chunk_of(window) - window) // hop + 1
         starts = range(0, predictions, at_once)
         ends = (min(start + at_once, predictions) for start in starts)
         return np.concatenate(
             [self.model.run(array[i * hop : (j - 1) * hop + window])[0] for i, j in zip(starts, ends, strict=True)]
         )
+
+
+def chunk_of(window: int) -> int:
+    """Return how many samples one run takes at most, for windows of this many timesteps."""
+    return max(CHUNK, CHUNK_WINDOWS * window)
 
 
 def _ends(spec: ModelSpec, _metadata: Mapping[str, str]) -> Ends:

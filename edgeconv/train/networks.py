@@ -28,7 +28,29 @@ def seed_layers(layers: Any, classes: int) -> list[Any]:
     ]
 
 
-NETWORKS: dict[str, Callable[[Any, int], list[Any]]] = {"seed": seed_layers}
+def audio_layers(layers: Any, classes: int) -> list[Any]:
+    """Return the layers of `audio`, for windows of thousands of timesteps of one channel: a second at 16 kHz.
+
+    Strides of 16, 4 and 5 bring 320 timesteps (20 ms) to one position, so that the dense form of a hop of 320 computes
+    each position once; the last convolution sees 9 of them, and the mean over time answers for the window. No padding.
+    """
+    found = []
+    for filters, kernel, stride in ((16, 64, 16), (32, 5, 4), (48, 5, 5), (64, 9, 1)):
+        found += [
+            layers.Conv1D(filters, kernel, strides=stride, use_bias=False),
+            layers.BatchNormalization(momentum=0.9),  # sounds differ in level by a factor of ten
+            layers.Activation("relu"),
+        ]
+    return [
+        *found,
+        layers.GlobalAveragePooling1D(),
+        layers.Dropout(0.3),
+        layers.Dense(32, activation="relu"),
+        layers.Dense(classes, activation="softmax"),
+    ]
+
+
+NETWORKS: dict[str, Callable[[Any, int], list[Any]]] = {"seed": seed_layers, "audio": audio_layers}
 """Preset name → function of (keras.layers, number of classes) that returns the layers after the input."""
 
 

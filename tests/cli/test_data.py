@@ -327,3 +327,31 @@ def test_data_that_cannot_be_used_are_refused_and_nothing_is_written(run, own_ca
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "outside.txt").exists()
     assert cache.entries() == ()
+
+
+@pytest.mark.parametrize(("format_", "ending"), [((), "wav"), (("--format", "csv"), "csv")])
+def test_sounds_are_written_as_wav_files_unless_told_otherwise(run, tmp_path, monkeypatch, format_, ending):
+    from edgeconv.data import load
+    from edgeconv.data.synthetic_tones import synthetic_tones
+
+    monkeypatch.setitem(load.GENERATED, "synthetic-tones", lambda: synthetic_tones(0, 1, 1))
+    outcome = run("data", "recordings", "--data", "synthetic-tones", "--out", tmp_path / "out", *format_)
+    assert outcome.code == 0, outcome.err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["labels.csv", f"synthetic-room-101.{ending}"]
+
+
+def test_the_data_of_a_model_of_generated_sounds_are_generated_again(tmp_path, monkeypatch, capsys):
+    import json
+
+    from edgeconv import folder as files
+    from edgeconv.cli.console import load_data_of
+    from edgeconv.data import load
+    from edgeconv.data.synthetic_tones import synthetic_tones
+
+    sounds = synthetic_tones(0, 1, 1)
+    monkeypatch.setitem(load.GENERATED, "synthetic-tones", lambda: sounds)
+    said = {"name": sounds.name, "synthetic": True, "content_hash": sounds.content_hash()}
+    (tmp_path / files.TRAINING).write_text(json.dumps({"data": said}))
+    assert load_data_of(tmp_path, None) is sounds
+    assert "other data" not in capsys.readouterr().err

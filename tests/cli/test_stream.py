@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import wave
 
 import numpy as np
 import pytest
@@ -215,3 +216,19 @@ def test_a_label_that_the_terminal_cannot_show_ends_no_run(model, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].startswith(b"gr\\xf6\\xdfe,0,0.4,")
+
+
+@pytest.mark.parametrize(("rate_hz", "code"), [(10, 0), (16, 3)])
+def test_a_wav_file_is_streamed_if_it_has_the_rate_of_the_model(run, model, tmp_path, samples, rate_hz, code):
+    steps = np.clip(np.rint(samples * 8192), -32768, 32767).astype("<i2")
+    with wave.open(str(tmp_path / "walk.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(steps.tobytes())
+    outcome = run("stream", model, tmp_path / "walk.wav")
+    assert outcome.code == code
+    if code:
+        assert "16 samples per second; expected the model's 10" in outcome.error
+    else:
+        np.testing.assert_allclose(probabilities(outcome), expected(model, steps / np.float32(32768)), atol=1e-6)

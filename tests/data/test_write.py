@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
+import wave
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from edgeconv.data import Dataset, Recording, Segment, Split, write_recordings
 from edgeconv.data.write import time_decimals
 from edgeconv.runtime.errors import InputError, UsageError
+from edgeconv.runtime.sources import read_recording
 from edgeconv.runtime.spec import Channel
 
 RECORDING = Recording(
@@ -150,3 +152,23 @@ def test_two_recordings_of_one_name_are_refused(dataset, tmp_path):
 def test_a_recording_of_other_channels_is_refused(dataset, tmp_path):
     with pytest.raises(InputError, match="walk has the shape"):
         write_recordings(dataset, [replace(RECORDING, samples=np.zeros((4, 3), np.float32))], tmp_path / "out")
+
+
+@pytest.mark.parametrize(("bits", "width"), [(16, 2), (17, 3), (24, 3), (30, 4)])
+def test_a_wav_file_has_as_few_bits_as_give_the_values_back(tmp_path, dataset, bits, width):
+    steps = np.array([[-1, 1], [0, 1 << (bits - 2)], [3, 0]])
+    samples = (steps / 2.0 ** (bits - 1)).astype(np.float32)
+    (path,) = write_recordings(dataset, [replace(RECORDING, samples=samples)], tmp_path / "out", file_format="wav")
+    assert path == (tmp_path / "out" / "walk.wav").resolve()
+    with wave.open(str(path)) as file:
+        assert file.getsampwidth() == width
+    read_back = np.concatenate(list(read_recording(path, ["a", "b"], sampling_rate_hz=dataset.sampling_rate_hz)))
+    np.testing.assert_array_equal(read_back, samples)
+
+
+@pytest.mark.parametrize(("value", "rate_hz", "words"), [(1.0, 50, "to 1 that no PCM holds"), (0, 12.5, "not 12.5")])
+def test_what_a_wav_file_cannot_hold_is_refused(tmp_path, dataset, value, rate_hz, words):
+    wrong = replace(RECORDING, samples=np.full((2, 2), value, np.float32))
+    with pytest.raises(InputError, match=words):
+        write_recordings(replace(dataset, sampling_rate_hz=rate_hz), [wrong], tmp_path / "out", file_format="wav")
+    assert list(tmp_path.iterdir()) == []

@@ -30,6 +30,7 @@ def test_how_a_long_recording_is_cut_for_memory_does_not_matter(scorer, monkeypa
     samples = np.random.default_rng(1).normal(size=(333, 2)).astype(np.float32)
     whole = scorer.score(samples)
     monkeypatch.setattr(score_module, "CHUNK", chunk)
+    monkeypatch.setattr(score_module, "CHUNK_WINDOWS", 1)
     # another length may sum in another order
     np.testing.assert_allclose(scorer.score(samples), whole, atol=1e-6)
 
@@ -67,3 +68,8 @@ def test_a_folder_means_its_dense_onnx(models, tmp_path, scorer):
         Scorer.load(tmp_path)
     shutil.copy(models / "dense.onnx", tmp_path)
     assert Scorer.load(tmp_path).spec == scorer.spec
+
+
+def test_runs_are_at_least_as_long_as_many_windows():
+    assert score_module.chunk_of(128) == score_module.CHUNK
+    assert score_module.chunk_of(16_000) == 16 * 16_000

@@ -36,10 +36,18 @@ def test_a_normalising_network_takes_physical_units():
 
 
 def test_an_unknown_network_names_the_known_ones():
-    with pytest.raises(UsageError, match="network 'resnet' is not known; choose one of seed"):
+    with pytest.raises(UsageError, match="network 'resnet' is not known; choose one of audio, seed"):
         build("resnet", 128, 9, 6)
 
 
 def test_a_window_too_short_for_the_network_is_refused():
     with pytest.raises(UsageError, match="does not fit windows of 4 timesteps"):
         build("seed", 4, 9, 6)
+
+
+def test_audio_has_one_position_for_each_20_ms_at_16_khz_and_pads_nothing():
+    model = build("audio", 16000, 1, 4)
+    convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv1D"]
+    assert np.prod([layer.strides[0] for layer in convolutions]) == 320
+    assert {layer.padding for layer in convolutions} == {"valid"}
+    assert model.count_params() <= 60_000

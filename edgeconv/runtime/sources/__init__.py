@@ -16,23 +16,28 @@ from ..errors import InputError, MissingFileError, UsageError
 from .foreign import refuse_foreign
 from .npy import NPY_MAGIC, read_npy
 from .text import read_text
+from .wav import WAV_MAGIC, read_wav
 
 __all__ = ["read_recording"]
 
 
-def read_recording(path: str | Path, channels: Sequence[str], chunk: int = 4096) -> Iterator[NDArray[np.float32]]:
+def read_recording(
+    path: str | Path, channels: Sequence[str], chunk: int = 4096, sampling_rate_hz: float | None = None
+) -> Iterator[NDArray[np.float32]]:
     r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
 
-    An NPY file holds [timesteps, channels]. Anything else is text in UTF-8, one sample a line, separated by tabs,
+    An NPY file holds [timesteps, channels], a WAV file the model's channels in its order, as fractions of full scale,
+    −1 … 1. Anything else is text in UTF-8, one sample a line, separated by tabs,
     semicolons, commas or white space. Its columns are found by the names in its header, in any order and among
     others; without a header it has the model's channels in the model's order. A long text file is read ahead on a
     second core, with pyarrow or polars where it is installed; a pipe is read as its samples come.
 
     channels: names in the model's order
     chunk: most timesteps in one piece; pieces are also cut where the reader's own blocks end
+    sampling_rate_hz: the model's, which that of a WAV file must be; None does not ask. Other files do not say theirs.
     Yields float32 [n, channels] with 1 ≤ n ≤ chunk, in the file's unit. All errors come while iterating, those of the
     file as a whole at the first step: MissingFileError where there is no file, and InputError for one that cannot be
-    read, is empty, does not have the channels, or holds a value that is missing, not a number or not finite.
+    read, is empty, does not have the channels or the rate, or holds a value that is missing, no number or not finite.
     """
     if chunk < 1:
         raise UsageError(f"chunk is {chunk}; expected 1 or more timesteps")
@@ -41,6 +46,8 @@ def read_recording(path: str | Path, channels: Sequence[str], chunk: int = 4096)
         head = file.peek(64)[:64]
         if head.startswith(NPY_MAGIC):
             blocks = read_npy(file, where, channels)
+        elif head.startswith(WAV_MAGIC):
+            blocks = read_wav(file, where, channels, sampling_rate_hz, _measure(file))
         else:
             refuse_foreign(head, where)
             blocks = read_text(file, where, channels, _measure(file))
@@ -53,10 +60,10 @@ def read_recording(path: str | Path, channels: Sequence[str], chunk: int = 4096)
 def _open(path: Path, where: str) -> BufferedReader:
     try:
         if path.is_dir():
-            raise InputError(f"{where}: this is a folder; expected one recording: name a CSV or NPY file in it")
+            raise InputError(f"{where}: this is a folder; expected one recording: name a CSV, NPY or WAV file in it")
         return path.open("rb")
     except FileNotFoundError:
-        raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV or NPY") from None
+        raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV, NPY or WAV") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(f"{where}: cannot be opened ({reason}); expected a file that this user may read") from None

@@ -6,6 +6,7 @@ from ..errors import InputError
 
 UNPACK = "unpack it first"
 CONVERT = "save it as CSV or NPY"
+AS_WAV = "save it as WAV"
 RECODE = "save it as UTF-8"
 
 FOREIGN: tuple[tuple[bytes, str, str], ...] = (
@@ -20,6 +21,11 @@ FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
     (b"MATLAB 5.0", "a MATLAB file", CONVERT),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", CONVERT),
+    (b"fLaC", "a FLAC file", AS_WAV),
+    (b"OggS", "an Ogg file", AS_WAV),
+    (b"ID3", "an MP3 file", AS_WAV),
+    (b"RIFX", "a RIFF file of big-endian numbers", AS_WAV),
+    (b"RF64", "a WAV file for more than 4 GiB (RF64)", "cut it into WAV files below 4 GiB"),
     (b"\xff\xfe\0\0", "UTF-32 text", RECODE),
     (b"\0\0\xfe\xff", "UTF-32 text", RECODE),
     (b"\xff\xfe", "UTF-16 text", RECODE),
