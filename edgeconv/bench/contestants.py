@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from edgeconv.runtime import Classifier, ModelSpec, Scorer, Stepper, StreamClassifier
+from edgeconv.runtime.artefact import Precision
 from edgeconv.runtime.devices import CPU, CUDA
 
 from .contestant import Contestant
@@ -39,6 +40,8 @@ class Job:
     streams: int
     packet: int
     seed: int
+    precision: Precision = "float32"
+    """Of a folder's files."""
 
 
 def predict_one_window(job: Job) -> Contestant:
@@ -130,7 +133,7 @@ def load(how: Callable[..., Any], job: Job) -> Any:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)  # what it would say about other devices than the one asked for
-    return how(job.file, job.device, threads=job.threads)
+    return how(job.file, job.device, threads=job.threads, precision=job.precision)
 
 
 def load_model(job: Job) -> Classifier:

@@ -119,6 +119,7 @@ def start_and_answer(job: Job) -> Contestant:
     """`python -m edgeconv stream` from the start of its process to its first line of answer."""
     command = [sys.executable, "-m", "edgeconv", "stream", job.model, job.recording, "--format", "jsonl"]
     options = ["--hop", str(job.hop), "--device", job.device, "--threads", str(job.threads)]
+    options += ["--precision", job.precision]
 
     def start() -> tuple[float, str]:
         began = time.perf_counter()

@@ -14,6 +14,7 @@ import numpy as np
 from edgeconv import __version__
 from edgeconv import folder as files
 from edgeconv.runtime import Classifier
+from edgeconv.runtime.artefact import Precision
 from edgeconv.runtime.devices import Device
 from edgeconv.runtime.errors import UsageError
 from edgeconv.runtime.machine import fingerprint
@@ -49,6 +50,8 @@ class Settings:
     """Samples in a packet of a sensor in multi-stream."""
     seed: int = 1
     """Of the signal and of the order of the contestants."""
+    precision: Precision = "float32"
+    """Of the folder's files."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.scenarios if name not in SCENARIOS]
@@ -83,11 +86,12 @@ def bench(
     Raises what `Classifier.load` and `measure` raise.
     """
     began = time.perf_counter()
-    spec = Classifier.load(model).spec  # on the processor: here it is only asked what it promises
-    require_signal(spec, "the benchmark")
     settings = settings or Settings()
+    # On the processor: here it is only asked what it promises.
+    spec = Classifier.load(model, precision=settings.precision).spec
+    require_signal(spec, "the benchmark")
     hop = settings.hop or spec.hop
-    forms = find_forms(model, spec, hop)
+    forms = find_forms(model, spec, hop, settings.precision)
     there = {form: path for form, path in forms.items() if path.exists()}
     load = load_average()
     result = Result(
@@ -114,7 +118,7 @@ def bench(
             on_begin(name)
             scenario = SCENARIOS[name]
             job = Job("", str(model), str(recording), settings.device, settings.threads, hop, settings.windows,
-                      settings.streams, settings.packet, settings.seed)  # fmt: skip
+                      settings.streams, settings.packet, settings.seed, settings.precision)  # fmt: skip
             paths = {one: there[form] for one, (form, _) in scenario.contestants.items() if form in there}
             entries = [
                 Entry(one, scenario.contestants[one][1], {"job": replace(job, file=str(path))})

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeconv import folder as files
 from edgeconv.runtime import ModelSpec
+from edgeconv.runtime.artefact import Precision
 from edgeconv.runtime.forms import form_file
 
 from . import contestants as made
@@ -132,7 +132,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 }
 
 
-def find_forms(model: Path, spec: ModelSpec, hop: int) -> dict[str, Path]:
+def find_forms(model: Path, spec: ModelSpec, hop: int, precision: Precision = "float32") -> dict[str, Path]:
     """Return where the forms of a model that answer at a hop would lie: form → ONNX file, which need not be there.
 
     A file in place of a folder is the windowed form alone.
@@ -140,9 +140,9 @@ def find_forms(model: Path, spec: ModelSpec, hop: int) -> dict[str, Path]:
     if not model.is_dir():
         return {WINDOWS: model}
     return {
-        WINDOWS: model / files.ONNX,
-        DENSE: model / form_file(DENSE, hop, spec),
-        STATEFUL: model / form_file(STATEFUL, hop, spec),
+        WINDOWS: model / form_file("windowed", hop, spec, precision),
+        DENSE: model / form_file(DENSE, hop, spec, precision),
+        STATEFUL: model / form_file(STATEFUL, hop, spec, precision),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -43,6 +43,7 @@ def bench(
     hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto; never another one than asked for.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Processor threads within one run of the model.")] = 1,
+    precision: Annotated[Literal["float32", "int8"], typer.Option(help="Which of a folder's files.")] = "float32",
     rounds: Annotated[int, typer.Option(help="Interleaved rounds of each contestant.")] = 20,
     windows: Annotated[int, typer.Option(help="Windows of the recording in offline.")] = 2048,
     streams: Annotated[int, typer.Option(help="Sensors in multi-stream.")] = 100,
@@ -77,7 +78,7 @@ def bench(
     from edgeconv.bench import Settings
 
     settings = Settings(hop=hop, device=device, threads=threads, rounds=rounds, windows=windows, streams=streams,
-                        packet=packet)  # fmt: skip
+                        packet=packet, precision=precision)  # fmt: skip
     if scenario is not None:
         names = dict.fromkeys(name.strip() for name in scenario.split(","))
         settings = replace(settings, scenarios=tuple(names))

@@ -61,6 +61,39 @@ def test_what_runs_and_why_depends_on_the_hop(run, folder):
     assert beyond == {"file": "model.onnx", "why": "the windows do not overlap"}
 
 
+def test_int8_files_are_listed_with_their_cost_and_say_what_runs_in_int8(run, folder):
+    found = json.loads(run("inspect", folder, "--json", "--precision", "int8").out)
+    assert [found["runs"][use]["file"] for use in ("recordings", "one stream", "many streams")] == [
+        "dense.int8.onnx", "model.int8.onnx", "stateful.int8.onnx",
+    ]  # fmt: skip
+    rows = {row["file"]: row for row in found["files"]}
+    for name in ("model", "dense", "stateful", "dense.hop1"):
+        exact, int8 = rows[f"{name}.onnx"], rows[f"{name}.int8.onnx"]
+        assert (exact["precision"], int8["precision"]) == ("float32", "int8")
+        assert all(exact[key] == int8[key] for key in ("form", "hop", "multiply_adds"))
+    other = json.loads(run("inspect", folder, "--json", "--precision", "int8", "--hop", "5").out)["runs"]
+    assert other["recordings"]["file"] == "model.int8.onnx"
+    assert (
+        f"`edgeconv export {folder} --format dense-int8,stateful-int8 --hops 5` writes it" in other["recordings"]["why"]
+    )
+
+
+def test_streaming_in_int8_says_so_and_without_the_file_names_the_command(run, folder, tmp_path):
+    recording = tmp_path / "walk.csv"
+    samples = np.random.default_rng(0).normal(size=(60, 2))
+    np.savetxt(recording, samples, delimiter=",", header="acc_x,acc_y", comments="")
+    exact, int8 = (run("stream", folder, recording, "--precision", name) for name in ("float32", "int8"))
+    assert (exact.code, int8.code) == (0, 0)
+    assert "on cpu in int8" in int8.err
+    assert "int8" not in exact.err
+    assert exact.out.count("\n") == int8.out.count("\n") > 0
+    assert exact.out != int8.out
+    (folder / "model.int8.onnx").unlink()
+    outcome = run("stream", folder, recording, "--precision", "int8")
+    assert outcome.code == 3
+    assert f"`edgeconv export {folder} --format onnx-int8` writes it" in outcome.err
+
+
 def test_a_network_that_pads_says_which_layer(run, padded):
     found = json.loads(run("inspect", padded, "--json", "--hop", "7").out)["runs"]
     assert found["recordings"] == {

@@ -116,7 +116,7 @@ def test_a_model_whose_data_are_nowhere_says_to_give_them(run, real_model, monke
         (["train", "--out", "{new}", "--data", "{new}"], 3, "edgeconv data fetch"),
         (["train"], 2, "--out"),
         (["export", "{new}"], 3, "`edgeconv train` writes it"),
-        (["export", "{model}", "--format", "coreml"], 2, "tflite, tflite-float16, tflite-dynamic, tflite-int8"),
+        (["export", "{model}", "--format", "coreml"], 2, "choose from onnx, onnx-int8, dense, dense-int8, stateful"),
         (["export", "{model}", "--hops", "16,eight"], 2, "give whole numbers separated by commas"),
         (["export", "{model}", "--opset", "99", "--format", "onnx"], 2, "choose 13 to 18"),
         (["verify", "{new}"], 3, "training.json is not there"),
