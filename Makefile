@@ -39,8 +39,9 @@ test-versions: $(READY)  ## Run the tests with the lowest versions allowed, and 
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh "$(PYTHON)" lowest-direct
 	for python in $(PYTHONS); do PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh $$python highest || exit 1; done
 
-stress: $(READY)  ## Random Keras networks in every form against the converter's graph (slow).
+stress: $(READY)  ## Random Keras networks in every form, and all of tf2onnx's layer cases (slow).
 	$(BIN)/python tools/stress_forms.py --networks 400
+	EDGECONV_ALL_CASES=1 $(BIN)/python -m pytest -q tests/export/test_converter_cases.py
 
 mutations: $(READY)  ## Damage the files of the committed model in every way and see what notices (DATA=…; slow).
 	$(BIN)/python tools/mutations.py $(data_option)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from edgeconv.runtime.errors import ArtefactError, CheckError, DependencyError, MissingFileError, UsageError
 
+from .channels_last import with_channels_last
+
 BATCH = 256
 
 
@@ -76,27 +78,32 @@ class KerasModel:
     """A `.keras` file as something that predicts."""
 
     def __init__(self, model: Any, path: Path | None = None) -> None:
-        """Wrap a Keras model that maps windows to probabilities, and the file that it was loaded from."""
-        self.model = model
+        """Wrap a Keras model that maps windows to probabilities; of layers with channels first, the twins without.
+
+        path: the file that it was loaded from
+        Raises ConversionError that names a layer which takes channels first and has no twin.
+        """
+        self.model = with_channels_last(model)
         self.path = path
 
     @classmethod
     def load(cls, path: Path) -> KerasModel:
         """Load a `.keras` file, in safe mode: it is data, and code inside it is refused.
 
-        Raises MissingFileError or ArtefactError.
+        Raises MissingFileError, ArtefactError, or ConversionError as making one does.
         """
         if not path.is_file():
             raise MissingFileError(f"{path} is not there; `edgeconv train` writes it")
         keras = import_keras()
         try:
-            return cls(keras.models.load_model(path, compile=False, safe_mode=True), path)
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises many kinds for a damaged or foreign file
             reason = " ".join(str(error).split())[:200]
             raise ArtefactError(
                 f"{path} is not a Keras model that Keras {keras.__version__} can load{saved_with(path)} ({reason}); "
                 "train it again"
             ) from None
+        return cls(model, path)
 
     def predict(self, windows: NDArray[np.float32], batch: int = BATCH) -> NDArray[np.float32]:
         """Return the probabilities of each window.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeconv.evaluate.channels_last import with_channels_last
 from edgeconv.evaluate.keras_model import held_back_stderr, import_keras
 from edgeconv.runtime.errors import ConversionError, DependencyError, UsageError
 from edgeconv.runtime.spec import METADATA_KEY, ModelSpec, require_signal
@@ -19,6 +20,7 @@ from .graph.stateful import to_stateful
 from .graph.write import write_dense, write_stateful, write_windowed
 from .graph.writer import DEFAULT_LAYOUT, Layout
 from .normalisation import make_normalisation_constant
+from .prefixes import failing_layer
 
 INPUT, TOKENS, OUTPUT, BATCH = "windows", "tokens", "probabilities", "batch"
 OPSETS = range(13, 19)
@@ -97,23 +99,37 @@ def convert(model: Any, spec: ModelSpec, opset: int = DEFAULT_OPSET) -> bytes:
     except ModuleNotFoundError as error:
         raise DependencyError(f'{error.name} is not installed; `pip install "edgeconv[train]"` brings it') from None
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it logs as an error is raised here
+    model = with_channels_last(model)
     make_normalisation_constant(model)
-    # tf2onnx's Keras entry point fails on Keras 3; a traced function with a named, typed input does not.
-    traced = tf.function(lambda windows: model(windows, training=False))
-    name, kind = (TOKENS, tf.int32) if spec.input == "tokens" else (INPUT, tf.float32)
-    signature = [tf.TensorSpec((None, *spec.window_shape), kind, name=name)]
+    forget_activity(model)
+
+    def graph_of(network: Any) -> Any:
+        # tf2onnx's Keras entry point fails on Keras 3; a traced function with a named, typed input does not.
+        traced = tf.function(lambda windows: network(windows, training=False))
+        name, kind = (TOKENS, tf.int32) if spec.input == "tokens" else (INPUT, tf.float32)
+        signature = [tf.TensorSpec((None, *spec.window_shape), kind, name=name)]
+        with held_back_stderr():
+            proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=opset)
+        spell_out(proto.graph)
+        # Operators that the converter does not know stay TensorFlow's.
+        foreign = {node.op_type for node in proto.graph.node if not (node.domain or onnx.defs.has(node.op_type))}
+        if foreign:
+            raise ValueError(f"ONNX has no operator {', '.join(sorted(foreign))}")
+        return proto
+
     eager_before = tf.config.functions_run_eagerly()
     # Keras compiles grouped convolutions as functions of their own, which the converter cannot see into: this makes the
     # trace run through them.
     tf.config.run_functions_eagerly(True)
     try:
-        with held_back_stderr():
-            proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=opset)
+        proto = graph_of(model)
     except Exception as error:  # the converter raises many kinds
-        raise ConversionError(f"the model cannot be converted to ONNX: {' '.join(str(error).split())[:300]}") from error
+        layer = failing_layer(model, graph_of)
+        raise ConversionError(
+            f"{layer or 'the model'} cannot be converted to ONNX: {' '.join(str(error).split())[:300]}"
+        ) from error
     finally:
         tf.config.run_functions_eagerly(eager_before)
-    spell_out(proto.graph)
     name_ends(proto.graph, spec)
     write_spec(proto, spec)
     try:
@@ -138,6 +154,15 @@ def spell_out(graph: Any) -> None:
             first = helper.make_node(in_onnx[node.op_type], list(node.input), [inner], name=f"{node.name}_inner")
             node.CopyFrom(first)
             graph.node.insert(at + 1, outer)
+
+
+def forget_activity(layer: Any) -> None:
+    """Take the activity regularisers out of a model, or a layer: losses of training, which the trace would compute."""
+    for inner in (*getattr(layer, "layers", ()), getattr(layer, "layer", None)):
+        if inner is not None:
+            forget_activity(inner)
+    if getattr(layer, "activity_regularizer", None) is not None:
+        layer.activity_regularizer = None
 
 
 def name_ends(graph: Any, spec: ModelSpec) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from edgeconv.runtime.artefact import Artefact, Precision
 from edgeconv.runtime.errors import ConversionError
 
 from .job import Job, record_of
+from .tflite_child import CONVERTING
 from .tflite_metadata import embed
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -93,19 +95,31 @@ def search_float_layers(
 def convert_aside(module: str, keras_file: Path, out: Path, *options: str, arrays: Arrays | None) -> None:
     """Run a module of this package as a process with a model, where to write, options and arrays in a file.
 
-    Raises ConversionError where it fails or crashes.
+    Raises ConversionError, with the name of the layer where one can be found, where it fails or crashes.
     """
-    arguments = [str(keras_file), str(out), *options]
     given = out.with_name(out.name + ".arrays.npz")
     if arrays is not None:
         np.savez(given, allow_pickle=False, **arrays)
-        arguments.append(str(given))
+        options = (*options, str(given))
+    where = ""
     try:
-        done = run_child(f"edgeconv.export.{module}", *arguments)
+        done = run_child(f"edgeconv.export.{module}", str(keras_file), str(out), *options)
+        if done.returncode == 0 and out.is_file():
+            return
+        if CONVERTING in done.stdout:
+            search = run_child("edgeconv.export.tflite_layers", str(keras_file), *options)
+            # The search stops, or falls, at the layer that it named last.
+            names = search.stdout.splitlines() if search.returncode else []
+            where = f"{names[-1]}: " if names else ""
     finally:
         given.unlink(missing_ok=True)
-    if done.returncode == 0 and out.is_file():
-        return
     how = f"crashed (signal {-done.returncode})" if done.returncode < 0 else f"failed (exit code {done.returncode})"
-    last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing")
-    raise ConversionError(f"the TFLite converter {how}: {last[:300]}")
+    raise ConversionError(f"{where}the TFLite converter {how}: {_reason(done.stderr)[:300]}")
+
+
+def _reason(stderr: str) -> str:
+    """Return what the converter says: of an operator that TFLite does not have, or its last line."""
+    said = re.search(r"error: ('\S+' op is neither a custom op nor a flex op)", stderr)
+    if said:
+        return said[1].replace("neither a custom op nor a flex op", "none of TFLite's operators")
+    return next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "it said nothing")

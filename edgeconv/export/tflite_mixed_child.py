@@ -18,13 +18,11 @@ import numpy as np
 
 from edgeconv import folder as files
 from edgeconv.evaluate.compare import Comparison, compare
-from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.limits import limits_of
 from edgeconv.evaluate.tflite import open_interpreter, run
 
 from .calibration import figures
-from .normalisation import without_normalisation
-from .tflite_child import converter_of
+from .tflite_child import converter_of, prepared
 
 RANKED_ON = 64
 """Windows on which the layers' errors are measured."""
@@ -166,7 +164,7 @@ def search(debugger: Any, windows: Any, reference: Any, class_ids: Any) -> dict[
 def main(keras_file: str, out: str, arrays_file: str) -> None:
     """Write the file with the float layers that the arrays name, or the report of a search for them."""
     arrays = np.load(arrays_file)
-    model = without_normalisation(KerasModel.load(Path(keras_file)).model)
+    model, _ = prepared(keras_file, arrays_file)
     with converter_of(model, "int8", arrays["calibration"]) as converter:
         debugger = debugger_of(converter)
     if "float_layers" in arrays:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgeconv import folder as files
 from edgeconv.evaluate.compare import compare
+from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.tflite import TfliteModel, ends
 from edgeconv.export import int8_tflite
@@ -29,7 +30,7 @@ def job(trained, dataset, tmp_path):
     spec, model = ModelSpec.load(trained / files.SPEC), KerasModel.load(trained / files.KERAS)
     aside = tmp_path / "aside"
     aside.mkdir()
-    return Job(trained, aside, spec, replace(dataset, test=None), model, 17)
+    return Job(trained, aside, model, Examiner(model, spec, replace(dataset, test=None)), 17)
 
 
 @pytest.fixture

@@ -86,8 +86,8 @@ def test_a_network_that_cannot_be_converted_is_a_conversion_error(spec):
         def compute_output_shape(self, shape):
             return (shape[0], 6)
 
-    network = keras.Sequential([keras.Input((128, 9)), Unknown()])
-    with pytest.raises(ConversionError, match="EagerPyFunc"):
+    network = keras.Sequential([keras.Input((128, 9)), keras.layers.Conv1D(9, 3), Unknown(name="mine")])
+    with pytest.raises(ConversionError, match=r"^mine \(Unknown\) cannot be converted to ONNX: .*EagerPyFunc"):
         to_onnx(network, spec)
 
 
@@ -97,4 +97,15 @@ def test_a_network_of_two_outputs_is_refused(spec):
     flat = keras.layers.Flatten()(values)
     network = keras.Model(values, [keras.layers.Dense(6)(flat), keras.layers.Dense(6)(flat)])
     with pytest.raises(ConversionError, match="one input and one output"):
+        to_onnx(network, spec)
+
+
+def test_an_operation_that_the_converter_leaves_to_tensorflow_is_named(spec):
+    keras = import_keras()
+    source = keras.Input((128, 9))
+    values = keras.layers.Flatten()(keras.ops.erfinv(keras.layers.Conv1D(3, 3, activation="tanh")(source)))
+    network = keras.Model(source, keras.layers.Dense(6)(values))
+    with pytest.raises(
+        ConversionError, match=r"^erfinv.* \(Erfinv\) cannot be converted to ONNX: ONNX has no operator Erfinv"
+    ):
         to_onnx(network, spec)

@@ -350,3 +350,20 @@ def test_a_tflite_file_needs_no_conversion_to_onnx(trained, dataset, monkeypatch
     assert list(export(trained, dataset, formats=["tflite"])["artefacts"]) == [files.TFLITE]
     with pytest.raises(ConversionError):
         export(trained, dataset, formats=["onnx"])
+
+
+def test_a_network_that_takes_channels_first_is_exported_and_verified(trained, dataset):
+    keras = import_keras()
+    layers, first = keras.layers, {"data_format": "channels_first"}
+    keras.utils.set_random_seed(8)
+    network = keras.Sequential(
+        [
+            keras.Input((9, 128)), layers.BatchNormalization(axis=1), layers.Conv1D(6, 4, activation="relu", **first),
+            layers.MaxPooling1D(2, **first), layers.Conv1D(6, 3, **first), layers.Flatten(**first),
+            layers.Dense(6, activation="softmax"),
+        ]
+    )  # fmt: skip
+    network.save(trained / files.KERAS)
+    certificate = export(trained, dataset, formats=("onnx", "dense", "stateful", "tflite"))
+    assert set(certificate["artefacts"]) == {files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE}
+    assert verify(trained, dataset).problems == ()

@@ -7,6 +7,7 @@ channel, or a single timestep: it is taken for what the operator that meets it n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,6 +132,8 @@ class Follower:
             result = first[others[0]]
         elif node.op_type == "Concat":
             result = np.concatenate([first, *others])
+        elif node.op_type == "ReduceProd" and first.ndim == 1:
+            result = np.prod(first, keepdims=bool(self._attribute(node, "keepdims", 1)))
         elif node.op_type == "Slice":
             start, end = (int(bound.ravel()[0]) for bound in others[:2])
             result = first[start : end : int(others[3].ravel()[0]) if len(others) > 3 else 1]
@@ -182,6 +185,8 @@ class Follower:
 
     def _on_reshape(self, node: Any, name: str) -> Value:
         value = self._tensor(node, name)
+        if value.axes[0] == (BATCH, TIME):
+            value = Value(value.number, (BATCH, TIME, *value.axes[1:]))
         target = [int(size) for size in self._needed_constant(node, name, 1)]
         target = [self._size(value, value.axes[i]) if size == 0 else size for i, size in enumerate(target)]
         wide = [axis for axis in value.axes if axis == BATCH or self._size(value, axis) > 1]
@@ -190,8 +195,11 @@ class Follower:
         if len(kept) == len(sizes) and all(k in (-1, s) or s == -1 for k, s in zip(kept, sizes, strict=True)):
             rest = iter(wide)
             return Value(value.number, tuple(ONE if size == 1 else next(rest) for size in target))
-        if len(target) == 2 and value.axes[0] == BATCH and wide[:1] == [BATCH]:
+        if len(target) == 2 and value.axes[0] == BATCH and target[1] in (-1, math.prod(sizes[1:])):
             return self._flattened(value, wide[1:])
+        if len(target) == 2 and value.axes[:2] == (BATCH, TIME) and kept[1:] == sizes[2:] and len(sizes) == 3:
+            # The timesteps of all windows one after another: each is for itself until the next reshape.
+            return Value(value.number, ((BATCH, TIME), *value.axes[2:]))
         raise ConversionError(f"{name}: a reshape to {target} mixes the axes {value.axes}")
 
     def _on_flatten(self, node: Any, name: str) -> Value:

@@ -271,7 +271,7 @@ class _Reader(Follower):
         before = after = 0
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
             meaning = value.axes[axis]
-            whole = np.iinfo(np.int32).max if meaning == BATCH else self._size(value, meaning)
+            whole = np.iinfo(np.int32).max if BATCH in meaning else self._size(value, meaning)
             if step != 1 or (meaning != TIME and (start != 0 or end < whole)):
                 raise ConversionError(f"{name}: slices another axis than time, or with steps")
             if meaning == TIME:

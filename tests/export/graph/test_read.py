@@ -70,6 +70,11 @@ def networks():
         "every activation": lambda la, v: flat(
             la, la.Concatenate()([la.Conv1D(2, 3, activation=activation)(v) for activation in ACTIVATIONS])
         ),
+        "dense on a sequence": lambda la, v: flat(la, la.Dense(6, activation="relu")(la.Conv1D(4, 3)(v))),
+        "dense on the windows": lambda la, v: pooled(la, la.Dense(5, activation="softmax")(v)),
+        "dense twice on a sequence": lambda la, v: dense(
+            la, la.Flatten()(la.Conv1D(2, 3)(la.Dense(CLASSES, use_bias=False)(la.Dense(CHANNELS)(v))))
+        ),
         "same padding": lambda la, v: flat(la, la.Conv1D(5, 4, padding="same", strides=2, activation="relu")(v)),
         "causal": lambda la, v: flat(la, la.Conv1D(5, 3, padding="causal", activation="relu")(v)),
     }
@@ -178,3 +183,17 @@ def test_what_has_no_canonical_form_stays_as_the_converter_left_it(spec_of, run_
     model = keras.Model(values, keras.layers.Dense(CLASSES, activation="softmax")(keras.layers.LSTM(4)(values)))
     exported = to_onnx(model, spec_of(WINDOW, CHANNELS, CLASSES))
     np.testing.assert_allclose(run_graph(exported, windows), KerasModel(model).predict(windows), atol=1e-5, rtol=0)
+
+
+def test_a_reshape_that_is_no_flattening_is_not_taken_for_one(spec_of):
+    """[batch, 6, 4] to [batch · 3, 8], and a product over that: neither the window nor a timestep."""
+    weight = onnx.numpy_helper.from_array(np.ones((8, 3), np.float32), "weight")
+    shape = onnx.numpy_helper.from_array(np.array([-1, 8], np.int64), "shape")
+    float32, make = onnx.TensorProto.FLOAT, onnx.helper
+    graph = make.make_graph(
+        [make.make_node("Reshape", ["x", "shape"], ["r"], "mixing"), make.make_node("MatMul", ["r", "weight"], ["y"])],
+        "mixed", [make.make_tensor_value_info("x", float32, ["batch", 6, 4])],
+        [make.make_tensor_value_info("y", float32, ["rows", 3])], [weight, shape],
+    )  # fmt: skip
+    with pytest.raises(ConversionError, match=r"mixing: a reshape to .* mixes the axes"):
+        read_net(make.make_model(graph).SerializeToString())
