@@ -71,6 +71,9 @@ def test_its_figures_are_those_of_the_committed_model():
         f"| lowest subject, mean of repeats | subject {worst}: {100 * means[worst]:.2f} % |",
         f"| `model.onnx` against Keras, 2947 windows | largest abs. Δp {artefacts['model.onnx']['max_abs_diff']:.1e} |",
         f"| `model.tflite` against Keras | largest abs. Δp {artefacts['model.tflite']['max_abs_diff']:.1e} |",
+        f"| `model.int8.onnx`, and dense and stateful in int8 | accuracy "
+        f"{100 * artefacts['model.int8.onnx']['accuracy']:.2f} %, "
+        f"same top class on {100 * artefacts['model.int8.onnx']['top1_agreement']:.2f} % |",
         f"| `model.int8.tflite` | accuracy {100 * int8['accuracy']:.2f} %, "
         f"Keras {100 * int8['reference_accuracy']:.2f} %, same top class on {100 * int8['top1_agreement']:.2f} % |",
     ):

@@ -83,7 +83,7 @@ def test_the_committed_certificate_holds_on_the_real_data(uci_har, tmp_path, alo
     found = verify(folder, uci_har)
     assert found.same_data
     assert found.problems == ()
-    assert set(found.examinations) == {files.ONNX, files.DENSE, files.STATEFUL, files.TFLITE, files.INT8_TFLITE}
+    assert set(found.examinations) == {kind.name for kind in files.KINDS}
 
 
 def test_the_committed_model_was_trained_by_the_protocol():
@@ -95,4 +95,4 @@ def test_the_committed_model_was_trained_by_the_protocol():
     assert not training["data"]["synthetic"]
     assert "CC BY 4.0" in (MODEL / files.CARD).read_text()
     assert "commercial use is prohibited" in (MODEL / files.CARD).read_text()
-    assert sum(path.stat().st_size for path in MODEL.iterdir()) < 10e6
+    assert sum(path.stat().st_size for path in MODEL.iterdir()) < 12e6

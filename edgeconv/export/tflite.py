@@ -16,7 +16,7 @@ from edgeconv.evaluate.keras_model import run_child
 from edgeconv.runtime.artefact import Artefact, Precision
 from edgeconv.runtime.errors import ConversionError
 
-from .job import Job, record_of
+from .job import Job
 from .tflite_child import CONVERTING
 from .tflite_metadata import embed
 
@@ -31,9 +31,8 @@ def write_tflite(job: Job, artefact: Artefact) -> None:
 
 
 def finished(job: Job, converted: bytes, *, normalised: bool) -> bytes:
-    """Return what the converter wrote with its metadata, which the folder's records give."""
-    licence = record_of(job.folder).get("data", {}).get("licence", "")
-    return embed(converted, job.spec, normalised=normalised, licence=str(licence))
+    """Return what the converter wrote with its metadata, which the spec and the data give."""
+    return embed(converted, job.spec, normalised=normalised, licence=job.dataset.licence)
 
 
 def to_tflite(

@@ -10,6 +10,7 @@ from edgeconv.export import tflite_child
 from edgeconv.export.adopt import adopt, open_foreign
 from edgeconv.export.normalisation import leading_normalisation, without_normalisation
 from edgeconv.export.said import complete_spec, said_by
+from edgeconv.export.tflite_metadata import embed
 from edgeconv.runtime import (
     InputError,
 )
@@ -65,10 +66,13 @@ def test_the_int8_file_takes_what_the_spec_says_wherever_the_network_normalises(
     spec = adopt(model, spec, tmp_path / "net", windows=dataset.test.windows)
     assert spec.normalises is first
     rows = np.random.default_rng(0).permutation(len(dataset.train))[:256]
-    np.save(tmp_path / "calibration.npy", normalise(dataset.train.windows[rows], spec))
+    np.savez(tmp_path / "calibration.npz", calibration=normalise(dataset.train.windows[rows], spec))
     # What runs in a process of its own otherwise: loading TensorFlow once more would double the time.
-    names = tmp_path / "net" / files.KERAS, tmp_path / files.INT8_TFLITE, tmp_path / "calibration.npy"
-    tflite_child.main(*map(str, names))
+    names = str(tmp_path / "net" / files.KERAS), str(tmp_path / "calibration.npz")
+    ready, windows = tflite_child.prepared(*names)
+    (tmp_path / files.INT8_TFLITE).write_bytes(
+        embed(tflite_child.convert(ready, "int8", windows), spec, normalised=True)
+    )
     found = TfliteModel.load(tmp_path / files.INT8_TFLITE, spec)
     assert found.is_int8
     windows = dataset.test.windows[::2]
