@@ -18,17 +18,17 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeconv import folder as files
 from edgeconv.cli.console import load_data_of
 from edgeconv.data import Dataset
-from edgeconv.evaluate.artefacts import load_artefact
-from edgeconv.evaluate.compare import Comparison, compare
 from edgeconv.evaluate.keras_model import KerasModel
-from edgeconv.export.formats import FORMATS
-from edgeconv.export.int8_onnx import rebuild, write_int8_onnx
+from edgeconv.export.formats import FORMATS, WRITERS
+from edgeconv.export.int8_onnx import rebuild as rebuild_onnx
+from edgeconv.export.int8_tflite import rebuild as rebuild_tflite
 from edgeconv.export.job import Job
 
 SEED = 11
@@ -47,8 +47,8 @@ def main() -> None:
         for name in (files.SPEC, files.TRAINING):
             shutil.copy(arguments.model / name, folder)
         spread(arguments.model / files.KERAS, folder / files.KERAS, arguments.decades)
-        lines = judged(folder, dataset)
-    print("\n".join(lines))
+        for format_ in ("onnx-int8", "tflite-int8"):
+            print("\n".join(judged(folder, dataset, format_)))
     print(f"{time.perf_counter() - began:.0f} s")
 
 
@@ -64,37 +64,40 @@ def spread(source: Path, target: Path, decades: float) -> None:
     model.save(target)
 
 
-def judged(folder: Path, dataset: Dataset) -> list[str]:
+def judged(folder: Path, dataset: Dataset, format_: str) -> list[str]:
     """Return what float32, int8 and int8 with the layers that were left in float32 reach."""
-    artefact = FORMATS["onnx-int8"]
+    artefact = FORMATS[format_]
     job = Job.open(folder, folder, dataset)
-    write_int8_onnx(job, artefact)
-    chosen = job.calibrations["onnx"]
-    int8 = accuracy(job, folder / artefact.name)
-    naive = rebuild(job, artefact, {**chosen, "float_layers": []})
+    WRITERS[artefact.engine, artefact.precision](job, artefact)
+    chosen = job.calibrations[artefact.engine]
+    int8 = job.check(folder / artefact.name)
+    naive = (rebuild_onnx if artefact.engine == "onnx" else rebuild_tflite)(
+        job, artefact, {**chosen, "float_layers": []}
+    )
     assert naive is not None
     (folder / artefact.name).write_bytes(naive)
-    all_int8 = accuracy(job, folder / artefact.name)
+    all_int8 = job.check(folder / artefact.name)
     held = {name: f"{100 * value:.2f} %" for name, value in chosen["accuracy"].items()}
     rows = [("float32", held["float32"], f"{100 * int8.reference_accuracy:.2f} %", "")]
     rows += [
         (name, held[key], f"{100 * seen.accuracy:.2f} %", f"same top class on {100 * seen.top1_agreement:.2f} %")
         for name, key, seen in (("int8, all layers", "all_int8", all_int8), ("int8, as exported", "int8", int8))
     ]
-    ranking = ", ".join(f"{one['layer']} {one['sqnr_db']} dB" for one in chosen["ranking"])
     subjects = ", ".join(map(str, chosen["judged_on"]["subjects"]))
     return [
-        f"{'':18}  held-back training subjects {subjects}  {len(dataset.test)} test windows",
+        f"{artefact.name:18}  held-back training subjects {subjects}  {len(dataset.test)} test windows",
         *(f"{name:18}  {held_back:>10}  {test:>10}  {more}" for name, held_back, test, more in rows),
         f"left in float32: {', '.join(chosen['float_layers']) or 'nothing'}",
-        f"signal to noise of each layer alone in int8, the worst first: {ranking or 'not asked for'}",
-        f"ranges by {chosen['ranges']} of {len(chosen['rows'])} windows ({chosen['method']}), input {chosen['input']}",
+        f"layers, the worst first: {', '.join(ranking(chosen)) or 'not asked for'}",
     ]
 
 
-def accuracy(job: Job, file: Path) -> Comparison:
-    test = job.dataset.test
-    return compare(job.reference, load_artefact(file, job.spec).predict(test.windows), test.class_ids)
+def ranking(chosen: dict[str, Any]) -> list[str]:
+    """Return each layer with the error that it makes in int8."""
+    if "layer_errors" in chosen:
+        rows = chosen["layer_errors"]
+        return [f"{one['layer'].split(';')[0]} alone |Δp| {one['alone_mean_abs_diff']:.2g}" for one in rows]
+    return [f"{one['layer']} alone {one['sqnr_db']} dB" for one in chosen["ranking"]]
 
 
 if __name__ == "__main__":
