@@ -5,6 +5,7 @@ DEVICE ?= cpu
 DATA   ?=
 PYTHONS ?= python3.12 python3.13
 DEMO   ?= edgeconv-demo
+WORKERS ?= 2
 
 LOCK   := requirements/$(DEVICE).lock
 # The two builds of ONNX Runtime overwrite one another, so each has an environment of its own.
@@ -32,8 +33,8 @@ setup: $(READY)  ## Make .venv with everything pinned (DEVICE=gpu: .venv-gpu, fo
 demo: $(READY)  ## Train, export, verify and stream; DATA="…/UCI HAR Dataset.zip" for real data.
 	$(BIN)/edgeconv demo --out "$(DEMO)" $(data_option)
 
-test: $(READY)  ## Run all tests; those on real data need EDGECONV_DATA or ../shared/data.
-	$(BIN)/python -m pytest
+test: $(READY)  ## Run all tests, two at a time; those on real data need EDGECONV_DATA or ../shared/data.
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test-versions: $(READY)  ## Run the tests with the lowest versions allowed, and with the newest on other Pythons (slow).
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_versions.sh "$(PYTHON)" lowest-direct
