@@ -1,6 +1,7 @@
 """ONNX files made elsewhere (PyTorch's in graph/torch_models, and graphs made here): the original is the reference."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeconv import folder as files
+from edgeconv.data.dataset import Split
+from edgeconv.evaluate.limits import UserLimits
 from edgeconv.evaluate.reference import load_reference, reference_file
 from edgeconv.export.adopt import adopt, open_foreign
 from edgeconv.export.pipeline import export
@@ -388,3 +391,25 @@ def test_an_operator_that_onnx_runtime_does_not_know_is_refused(write, tmp_path,
     with pytest.raises(ArtefactError, match=r"not a model that ONNX Runtime can load \(.*Fancy"):
         adopted(path, tmp_path / "net", windows)
     assert isinstance(complete_spec(open_foreign(path).ends, SAID, "net"), ModelSpec)
+
+
+def test_an_original_gets_int8_files_where_the_data_have_windows_to_train_on(tmp_path, proof, windows):
+    folder = tmp_path / "net"
+    spec = adopted(TORCH / "residual_torchscript.onnx", folder, windows)
+    tested = proof(spec)
+    rng = np.random.default_rng(4)
+    # Like the test windows, and of other subjects; the truth is what the network says, which int8 is to say as well.
+    near = np.concatenate([windows + rng.normal(0, 0.05, windows.shape).astype(np.float32) for _ in range(4)])
+    said = load_reference(folder).predict(near).argmax(axis=1)
+    train = Split(near, said, np.repeat(np.arange(2, 10), len(near) // 8))
+    truth = load_reference(folder).predict(tested.test.windows).argmax(axis=1)
+    dataset = replace(tested, train=train, test=replace(tested.test, class_ids=truth))
+    # An untrained network decides by a hair, so its classes flip: what counts is that each file is itself again.
+    loose = UserLimits({"int8": {"accuracy_drop": 1.0, "top1_agreement": 0.0}})
+    certificate = export(folder, dataset, formats=["onnx", "onnx-int8", "dense-int8", "stateful-int8"], limits=loose)
+    int8 = ["model.int8.onnx", "dense.int8.onnx", "stateful.int8.onnx"]
+    assert [name for name in certificate["artefacts"] if "int8" in name] == int8
+    assert all(certificate["artefacts"][name]["top1_agreement"] > 0.8 for name in int8)
+    found = verify(folder, dataset, limits=loose)
+    assert found.problems == ()
+    assert all(found.examinations[name].same_bytes for name in int8)
