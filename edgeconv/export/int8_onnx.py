@@ -95,12 +95,12 @@ class _Search:
         decide = Split(train.windows[rows], train.class_ids[rows], train.subjects[rows])
         inputs: tuple[Input, ...] = ("as it is", "by channel") if may_scale_input(self.net) else ("as it is",)
         for draw in DRAWS:
+            self.job.on_progress(f"{JUDGE}, ranges of {draw.count} windows ({draw.method}, seed {draw.seed})")
             rows = self.deciders[draw.rows(decide, normalised(decide.windows, self.net))]
             for input_ in inputs:
                 net = with_input(self.net, input_, train.windows[rows])
                 values = activations(net, self.job.spec, train.windows[rows])
                 for rule in RULES:
-                    self.job.on_progress(f"{JUDGE}: {draw.method} {draw.count}, {rule}, input {input_}")
                     int8 = Int8Net(net, ranges_of(net, values, rule))
                     answers = self.answers(int8)
                     moved = float(np.abs(answers - self.reference).mean())
