@@ -89,7 +89,7 @@ def export(
                 continue
             if problems:
                 refused.append(f"{name} was not put in place: {'; '.join(problems)}")
-                (aside / name).unlink()
+                (aside / name).unlink(missing_ok=True)
             else:
                 seen[name] = found
         if seen:
