@@ -18,7 +18,8 @@ from edgeconv.runtime.errors import ArtefactError, InputError
 from edgeconv.runtime.machine import fingerprint
 from edgeconv.runtime.spec import ModelSpec
 
-from .examine import Examination, Examiner
+from .examination import Examination
+from .examine import Examiner
 from .reference import reference_file
 
 SCHEMA = "edgeconv.certificate/2"

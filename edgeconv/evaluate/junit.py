@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 
-from .examine import Check, Examination
+from .examination import Check, Examination
 
 
 def junit_xml(

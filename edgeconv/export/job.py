@@ -17,7 +17,8 @@ from edgeconv.data.dataset import Dataset
 from edgeconv.evaluate.artefacts import load_artefact
 from edgeconv.evaluate.certificate import require_same_contract
 from edgeconv.evaluate.compare import Comparison
-from edgeconv.evaluate.examine import Examination, Examiner
+from edgeconv.evaluate.examination import Examination
+from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.evaluate.original import OriginalModel

@@ -11,7 +11,7 @@ from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
 from edgeconv.evaluate.artefacts import artefact_of, in_order
 from edgeconv.evaluate.certificate import certified
-from edgeconv.evaluate.examine import Examination
+from edgeconv.evaluate.examination import Examination
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.evaluate.reference import require_probabilities
 from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError

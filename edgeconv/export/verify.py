@@ -11,7 +11,8 @@ from edgeconv import folder as files
 from edgeconv.data.dataset import Dataset
 from edgeconv.evaluate.artefacts import artefact_of, load_artefact
 from edgeconv.evaluate.certificate import check_hashes, contradictions
-from edgeconv.evaluate.examine import Examination, Examiner
+from edgeconv.evaluate.examination import Examination
+from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.runtime.errors import CheckError, EdgeconvError
 
