@@ -71,14 +71,19 @@ def read_json(path: Path, written_by: str) -> dict[str, Any]:
     return data
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file aside and rename it, so that it is there whole or not at all."""
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it, so that it is there whole or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(data)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file aside and rename it, so that it is there whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, data: Any) -> None:

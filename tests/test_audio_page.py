@@ -15,9 +15,9 @@ from edgeconv.data.synthetic_tones import synthetic_tones
 from edgeconv.export.pipeline import export
 from edgeconv.runtime import Classifier, Scorer, StreamClassifier
 from edgeconv.runtime.sources import read_recording
-from edgeconv.train.fit import TrainConfig
+from edgeconv.train.config import TrainConfig
 from edgeconv.train.networks import build
-from edgeconv.train.protocol import train
+from edgeconv.train.place import train
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = json.loads((ROOT / "docs" / "audio.json").read_text())

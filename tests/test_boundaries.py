@@ -51,11 +51,12 @@ RULES = {
     "edgeconv.data":          rule("runtime folder data",                      "numpy"),
     "edgeconv.evaluate":      rule("runtime data folder evaluate",             "numpy",
                                    "tensorflow keras flatbuffers"),
-    "edgeconv.train":         rule("runtime data folder evaluate train",       "numpy",          "tensorflow keras"),
-    "edgeconv.export":        rule("runtime data folder evaluate train bench export", "numpy",
+    "edgeconv.runs":          rule("runtime folder runs",                      "numpy"),
+    "edgeconv.train":         rule("runtime data folder evaluate runs train",  "numpy",          "tensorflow keras"),
+    "edgeconv.export":        rule("runtime data folder evaluate runs train bench export", "numpy",
                                    "tensorflow keras flatbuffers onnx onnx_ir onnxruntime tf2onnx"),
     "edgeconv.bench":         rule("edgeconv runtime folder bench",            "numpy",          "onnxruntime"),
-    "edgeconv.cli":           rule("edgeconv runtime data folder evaluate train export bench cli", "typer",
+    "edgeconv.cli":           rule("edgeconv runtime data folder evaluate runs train export bench cli", "typer",
                                    "numpy rich onnxruntime"),
 }
 # fmt: on

@@ -10,8 +10,8 @@ import pytest
 from edgeconv import folder as files
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.export.pipeline import export
-from edgeconv.train.fit import TrainConfig
-from edgeconv.train.protocol import train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.place import train
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "har_conv1d"

@@ -11,7 +11,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +29,11 @@ from edgeconv.evaluate.keras_model import KerasModel, import_keras
 from edgeconv.export.onnx import convert, read_model, write_form
 from edgeconv.runtime import Classifier
 from edgeconv.runtime.machine import fingerprint
-from edgeconv.train.fit import TrainConfig, fit
-from edgeconv.train.networks import NETWORKS, build
-from edgeconv.train.protocol import make_spec
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.cost import cost
+from edgeconv.train.fit import fit
+from edgeconv.train.networks import NETWORKS, Preset, build
+from edgeconv.train.place import make_spec
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CONV1D, FLAT, IMAGE = "Conv1D", "Conv2D, height 1", "Conv2D, image"
@@ -51,17 +52,17 @@ QUERIES = 64
 def add_presets(window: int, channels: int) -> None:
     """Add the two-dimensional counterparts of `seed` to the presets, for windows of this shape."""
 
-    def stack(shape: tuple[int, int, int], kernel: tuple[int, int], pool: tuple[int, int]) -> Callable[..., list[Any]]:
-        return lambda layers, classes: [
-            layers.Reshape(shape),
-            layers.Conv2D(64, kernel, activation="relu"),
-            layers.Conv2D(64, kernel, activation="relu"),
-            layers.Dropout(0.5),
-            layers.MaxPooling2D(pool),
-            layers.Flatten(),
-            layers.Dense(100, activation="relu"),
-            layers.Dense(classes, activation="softmax"),
-        ]
+    def stack(shape: tuple[int, int, int], kernel: tuple[int, int], pool: tuple[int, int]) -> Preset:
+        def network(windows: Any, classes: int) -> Any:
+            layers = import_keras().layers
+            x = layers.Reshape(shape)(windows)
+            x = layers.Conv2D(64, kernel, activation="relu")(x)
+            x = layers.Conv2D(64, kernel, activation="relu")(x)
+            x = layers.MaxPooling2D(pool)(layers.Dropout(0.5)(x))
+            x = layers.Dense(100, activation="relu")(layers.Flatten()(x))
+            return layers.Dense(classes, activation="softmax")(x)
+
+        return Preset(network)
 
     NETWORKS[PRESETS[FLAT]] = stack((1, window, channels), (1, 3), (1, 2))
     NETWORKS[PRESETS[IMAGE]] = stack((window, channels, 1), (3, 3), (2, 2))
@@ -88,13 +89,8 @@ def size_of(name: str, window: int, channels: int, classes: int) -> dict[str, in
     """Return parameters, and the multiply-adds of one window."""
     add_presets(window, channels)
     model = build(PRESETS[name], window, channels, classes)
-    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
-    return {
-        "parameters": model.count_params(),
-        "multiply_adds": sum(
-            int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[1:-1])) for layer in kernels
-        ),
-    }
+    found = cost(model)
+    return {"parameters": found.parameters, "multiply_adds": found.multiply_adds}
 
 
 def train_all(dataset: Dataset, seeds: int, epochs: int) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
@@ -106,7 +102,9 @@ def train_all(dataset: Dataset, seeds: int, epochs: int) -> tuple[dict[str, dict
         for seed in range(1, seeds + 1):
             print(f"train {name}, seed {seed} of {seeds}", file=sys.stderr, flush=True)
             began = time.perf_counter()
-            model = fit(dataset, TrainConfig(preset, 1, epochs), seed, lambda _: None)
+            names = [channel.name for channel in dataset.channels]
+            config = TrainConfig(preset, 1, epochs)
+            model = fit(dataset.train, names, len(dataset.labels), config, seed).model
             seconds.append(time.perf_counter() - began)
             answers = KerasModel(model).predict(dataset.test.windows)
             accuracies.append(float((answers.argmax(axis=1) == dataset.test.class_ids).mean()))

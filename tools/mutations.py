@@ -24,8 +24,8 @@ from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.export.pipeline import export
 from edgeconv.export.verify import verify
 from edgeconv.runtime import EdgeconvError, ModelSpec
-from edgeconv.train.fit import TrainConfig
-from edgeconv.train.protocol import train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.place import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from damage.catalogue import Damage, catalogue

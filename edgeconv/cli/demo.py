@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from .stream import classify
 
 if TYPE_CHECKING:
     from edgeconv.data.dataset import Dataset
+    from edgeconv.runs.record import FitRecord, Run
 
 
 def demo(
@@ -31,8 +33,8 @@ def demo(
     from edgeconv.data.write import usual_format
     from edgeconv.export.pipeline import export
     from edgeconv.export.verify import verify
-    from edgeconv.train.fit import TrainConfig
-    from edgeconv.train.protocol import Progress, train
+    from edgeconv.train.config import TrainConfig
+    from edgeconv.train.place import train
 
     dataset = load_data(data)
     network, ending = "audio" if dataset.name == TONES else "seed", usual_format(dataset)
@@ -43,15 +45,11 @@ def demo(
     def finished(step: str) -> None:
         times[step] = time.perf_counter() - began - sum(times.values())
 
+    # TensorFlow calls back into Python in many places where an exception is lost, so Ctrl-C waits for the epoch's end.
     with progress(epochs) as show, Interrupt(until="this epoch") as interrupt:
-
-        def report(step: Progress) -> None:
-            show(f"train: one repeat of network {network}", step.epoch)
-            interrupt.check()
-
-        report(Progress(repeat=1, epoch=0))
         config = TrainConfig(network, repeats=1, epochs=epochs)
-        training = train(dataset, config, model, overwrite=True, on_progress=report)
+        reporter = Reporter(f"train: one repeat of network {network}", show, interrupt)
+        training = train(dataset, config, model, overwrite=True, runs=out / "runs", observers=[reporter])
     finished("train")
     with progress() as show:
         certificate = export(model, dataset, on_progress=lambda what: show(f"export: {what}", 0))
@@ -89,6 +87,25 @@ def demo(
         f"predictions  {out / 'predictions.jsonl'}\n"
         f"again        edgeconv stream {model} {out / 'recordings'}/*.{ending}"
     )
+
+
+class Reporter:
+    """Shows the progress of one fit, and ends it between epochs on Ctrl-C."""
+
+    def __init__(self, what: str, show: Callable[[str, float], None], interrupt: Interrupt) -> None:
+        self.what, self.show, self.interrupt = what, show, interrupt
+
+    def begun(self, _run: Run, _records: Sequence[FitRecord]) -> None:
+        """Show that it begins."""
+        self.show(self.what, 0)
+
+    def epoch(self, _record: FitRecord, metrics: dict[str, float]) -> None:
+        """Show how far it is."""
+        self.show(self.what, metrics["epoch"])
+        self.interrupt.check()
+
+    def finished(self, _record: FitRecord, _result: dict[str, Any]) -> None:
+        """Nothing more to show."""
 
 
 def stream_longest(dataset: Dataset, model: Path, out: Path) -> str:

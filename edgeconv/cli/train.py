@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .console import DataOption, load_data, note, progress, table
-from .interrupt import Interrupt
+from . import train_options as by
+from .console import DataOption, count, load_data, note, progress, table
 
 if TYPE_CHECKING:
-    from edgeconv.train.protocol import Progress
+    from edgeconv.data.dataset import Dataset
+    from edgeconv.runs.record import FitRecord, Run
+    from edgeconv.train.config import TrainConfig
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Model folder to fill; its name is the model's name.", metavar="DIR")],
+    out: Annotated[
+        Path | None, typer.Option(help="Model folder to fill; its name is the model's name.", metavar="DIR")
+    ] = None,
     data: DataOption = None,
-    network: Annotated[str, typer.Option(help="Preset: seed, or audio for seconds of sound.")] = "seed",
-    repeats: Annotated[int, typer.Option(help="Fits that differ in their seed only.")] = 10,
-    epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 32,
-    seed: Annotated[int, typer.Option(help="Seed of the first repeat; the next ones count up.")] = 1,
-    standardise: Annotated[
-        bool, typer.Option("--standardise", help="Let the network's first layer standardise each channel.")
-    ] = False,
+    network: by.NetworkOption = None,
+    config_file: by.ConfigOption = None,
+    split: Annotated[
+        Literal["official", "folds", "leave-one-subject-out", "random"] | None,
+        typer.Option(help="Test on the test subjects, or on some of the training subjects in turn."),
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Parts for the splits folds and random; by default 5.")] = None,
+    repeats: by.RepeatsOption = None,
+    epochs: by.EpochsOption = None,
+    batch_size: by.BatchOption = None,
+    seed: by.SeedOption = None,
+    standardise: by.StandardiseOption = None,
+    filters: by.FiltersOption = None,
+    kernel_size: by.KernelOption = None,
+    dropout: by.DropoutOption = None,
+    other: by.OtherOption = None,
+    learning_rate: by.RateOption = None,
+    schedule: by.ScheduleOption = None,
+    weight_decay: by.DecayOption = None,
+    label_smoothing: by.SmoothingOption = None,
+    class_weights: by.ClassWeightsOption = None,
+    averaged_epochs: by.AveragedOption = None,
+    held_back_subjects: by.HeldBackOption = None,
+    patience: by.PatienceOption = None,
+    rotation_deg: by.RotationOption = None,
+    scaling: by.ScalingOption = None,
+    noise: by.NoiseOption = None,
+    time_warp: by.WarpOption = None,
+    channel_dropout: by.ChannelDropoutOption = None,
     model_version: Annotated[str, typer.Option(help="Version written into the spec.")] = "1",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    runs: by.RunsOption = None,
+    workers: by.WorkersOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
     allow_shared_subjects: Annotated[
         bool, typer.Option("--allow-shared-subjects", help="Accept people who are in both train and test.")
@@ -34,48 +63,168 @@ def train(
 ) -> None:
     """Fit a network several times and keep the lower-median one, with all results.
 
-    Example: edgeconv train --out models/walk --repeats 3
+    Every fit is kept in the folder of its run as soon as it is finished: the same command goes on where it was stopped.
+    Without --out only the run is written, and so with the splits that test on training subjects.
+
+    Example: edgeconv train --network edge --out models/walk --repeats 3
     """
-    from edgeconv.train.fit import TrainConfig
-    from edgeconv.train.protocol import train as run
+    from edgeconv.runs.engine import Processes
+    from edgeconv.runs.record import runs_folder
+    from edgeconv.runtime.errors import UsageError
+    from edgeconv.train.place import check_free, place
+    from edgeconv.train.protocol import run_protocol
 
-    config = TrainConfig(network, repeats, epochs, batch_size, seed, standardise)
+    given = {
+        "split": split, "folds": folds, "repeats": repeats, "epochs": epochs, "batch_size": batch_size, "seed": seed,
+        "standardise": standardise, "learning_rate": learning_rate, "schedule": schedule, "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing, "class_weights": class_weights, "averaged_epochs": averaged_epochs,
+        "held_back_subjects": held_back_subjects, "patience": patience, "rotation_deg": rotation_deg,
+        "scaling": scaling, "noise": noise, "time_warp": time_warp, "channel_dropout": channel_dropout,
+        "options": by.network_options(filters, kernel_size, dropout, other),
+    }  # fmt: skip
+    config = by.config_from(network, config_file, given)
+    if out is not None:
+        if config.split != "official":
+            raise UsageError(f"--split {config.split} fits many models and none for use; leave --out away")
+        check_free(out, overwrite)
     dataset = load_data(data)
-    # TensorFlow calls back into Python in many places where an exception is lost, so Ctrl-C waits for the epoch's end.
-    with progress(repeats * epochs) as show, Interrupt(until="this epoch") as interrupt:
+    engine = Processes(workers or len(os.sched_getaffinity(0)))
 
-        def report(step: Progress) -> None:
-            show(f"repeat {step.repeat} of {repeats}", (step.repeat - 1) * epochs + step.epoch)
-            if step.result is not None:
-                typer.echo(f">#{step.repeat}: {100 * step.result['accuracy']:.3f}")
-            interrupt.check()
+    def fit_all(config: TrainConfig) -> tuple[Run, list[FitRecord]]:
+        with progress() as show:
+            return run_protocol(
+                dataset,
+                config,
+                runs_folder(runs),
+                engine=engine,
+                allow_shared_subjects=allow_shared_subjects,
+                observers=[Reporter(config, show)],
+            )
 
-        training = run(
-            dataset,
-            config,
-            out,
-            version=model_version,
-            resume=resume,
-            overwrite=overwrite,
-            allow_shared_subjects=allow_shared_subjects,
-            on_progress=report,
-        )
-    typer.echo(accuracy_line(training))
-    typer.echo("\n" + results(training, dataset.name))
+    run, records = fit_all(config)
+    results = [record.result() for record in records]
+    say(results, dataset, config)
+    if config.split == "random":
+        by_subject = replace(config, split="folds")
+        honest, others = fit_all(by_subject)
+        say([record.result() for record in others], dataset, by_subject)
+        note(flattery(results, [record.result() for record in others], config))
+        note(f"{run.folder} and {honest.folder} hold the fits")
+        return
+    if out is None:
+        note(f"{run.folder} holds the {count(len(records), 'fit')}")
+        return
+    training = place(
+        run, records, dataset, config, out, version=model_version, allow_shared_subjects=allow_shared_subjects
+    )
+    note(f"{run.folder} holds the {count(len(records), 'fit')}")
     note(f"{out} holds the model of repeat {training['chosen_repeat']}; next: edgeconv export {out}")
 
 
-def accuracy_line(training: dict[str, Any]) -> str:
+class Reporter:
+    """Says on stdout what each fit gave, and on stderr how far they are."""
+
+    def __init__(self, config: TrainConfig, show: Any) -> None:
+        self.config, self.show = config, show
+        self.epochs: dict[str, int] = {}
+
+    def begun(self, run: Run, records: Sequence[FitRecord]) -> None:
+        """Say what is fitted, and how much of it is there."""
+        network = run.about()["network"]
+        note(f"run {run.id}")
+        note(f"network {self.config.network}: {cost_line(network)}")
+        finished = sum(record.finished for record in records)
+        self.total = len(records)
+        if finished:
+            note(f"{finished} of {count(len(records), 'fit')} finished before")
+
+    def epoch(self, record: FitRecord, metrics: dict[str, float]) -> None:
+        """Show progress."""
+        self.epochs[str(record.name)] = int(metrics["epoch"])
+        self.show(f"{record.name} of {count(self.total, 'fit')}", sum(self.epochs.values()))
+
+    def finished(self, record: FitRecord, result: dict[str, Any]) -> None:
+        """Say what a fit gave."""
+        what = f"#{record.name.seed}" if self.config.split == "official" else f"{record.name}"
+        typer.echo(f">{what}: {100 * result['accuracy']:.3f}")
+
+
+def cost_line(network: dict[str, Any]) -> str:
+    """Return what a network costs, as `run.json` says it, in words."""
+    values = network["peak_activation_values"]
+    uncounted = f", without {', '.join(network['uncounted'])}" if network["uncounted"] else ""
+    return (
+        f"{network['parameters']:,} parameters, {network['multiply_adds'] / 1e6:.2f} M multiply-adds a window"
+        f"{uncounted}, receptive field {network['receptive_field']} timesteps, between layers at most {values:,} "
+        f"values at once ({values / 1024:.1f} KiB in int8)"
+    )
+
+
+def say(results: list[dict[str, Any]], dataset: Dataset, config: TrainConfig) -> None:
+    """Print what a run's fits say together."""
+    from edgeconv.train.protocol import lower_median
+    from edgeconv.train.summary import summary
+
+    together = summary(results)
+    typer.echo(accuracy_line(together))
+    typer.echo(details_line(together))
+    if config.split == "official":
+        chosen = lower_median([result["accuracy"] for result in results])
+        typer.echo("\n" + repeats_tables(results, chosen, dataset.name))
+    else:
+        typer.echo("\n" + folds_tables(results, together, dataset.name, config))
+
+
+def accuracy_line(together: dict[str, Any]) -> str:
     """Return mean accuracy and sample standard deviation over the repeats, in per cent."""
-    spread = training["accuracy_sd"]
+    spread = together["accuracy_sd"]
     plus_minus = "one run" if spread is None else f"+/-{100 * spread:.3f}"
-    return f"Accuracy: {100 * training['accuracy_mean']:.3f}% ({plus_minus})"
+    return f"Accuracy: {100 * together['accuracy_mean']:.3f}% ({plus_minus})"
 
 
-def results(training: dict[str, Any], data_name: str) -> str:
+def details_line(together: dict[str, Any]) -> str:
+    """Return interval, worst subject and calibration in words."""
+    worst, interval = together["worst_subject"], together["accuracy_interval"]
+    parts = [] if interval is None else [f"95 % interval of the mean {100 * interval[0]:.2f}–{100 * interval[1]:.2f} %"]
+    parts += [
+        f"lowest subject {worst['subject']}: {100 * worst['accuracy']:.2f} %",
+        f"calibration error {100 * together['calibration_error']:.2f} points",
+        f"negative log-likelihood {together['negative_log_likelihood']:.3f}",
+    ]
+    return "; ".join(parts)
+
+
+def flattery(random: list[dict[str, Any]], honest: list[dict[str, Any]], config: TrainConfig) -> str:
+    """Return the warning that a random split deserves, with by how much it flatters here."""
+    from edgeconv.train.summary import summary
+
+    there, here = (100 * summary(results)["accuracy_mean"] for results in (random, honest))
+    return (
+        f"warning: a random split says {there:.2f} %, the same network tested on subjects that it never saw "
+        f"{here:.2f} %: {there - here:+.2f} points of it are people and neighbouring windows remembered. "
+        f"Report the {config.folds} folds by subject."
+    )
+
+
+def folds_tables(results: list[dict[str, Any]], together: dict[str, Any], data_name: str, config: TrainConfig) -> str:
+    """Return the tables of a cross-validation: folds, subjects, classes."""
+    folds = [
+        [result["fold"], result["seed"], result["train_windows"], result["test_windows"],
+         f"{100 * result['accuracy']:.2f}", f"{100 * result['macro_f1']:.2f}"]
+        for result in results
+    ]  # fmt: skip
+    subjects = [[subject, f"{100 * accuracy:.2f}"] for subject, accuracy in together["per_subject"].items()]
+    classes = [[label, f"{100 * recall:.2f}"] for label, recall in together["recall"].items()]
+    tables = [f"Split {config.split} of the training windows of {data_name}:"]
+    if config.split != "leave-one-subject-out":
+        tables.append(table(["fold", "seed", "trained on", "tested on", "accuracy %", "macro-F1 %"], folds))
+    tables += [table(["subject", "accuracy %"], subjects), table(["class", "recall %"], classes)]
+    return "\n\n".join(tables)
+
+
+def repeats_tables(repeats: list[dict[str, Any]], position: int, data_name: str) -> str:
     """Return the tables per subject and class, macro-F1 and the confusion of the chosen repeat."""
-    repeats = training["repeats"]
-    chosen = repeats[training["chosen_repeat"] - 1]
+    chosen = repeats[position]
     labels = [scores["label"] for scores in chosen["per_class"]]
 
     def mean(values: list[float]) -> str:
@@ -93,7 +242,7 @@ def results(training: dict[str, Any], data_name: str) -> str:
     confusion = [[label, *row] for label, row in zip(labels, chosen["confusion"], strict=True)]
     return "\n\n".join(
         [
-            f"Repeat {chosen['repeat']} (the lower median), on the test subjects of {data_name}:",
+            f"Repeat {position + 1} (the lower median), on the test subjects of {data_name}:",
             table(["subject", "accuracy %", "mean of repeats"], subjects),
             table(["class", "windows", "recall %", "precision %", "F1 %", "mean recall"], classes),
             f"macro-F1 {100 * chosen['macro_f1']:.2f} %, of all repeats {mean([r['macro_f1'] for r in repeats])} %",

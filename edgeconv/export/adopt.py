@@ -15,9 +15,9 @@ from edgeconv import folder as files
 from edgeconv.evaluate.keras_model import KerasModel, held_back_stderr, import_keras
 from edgeconv.evaluate.original import ORIGIN_SCHEMA, OriginalModel, Reading
 from edgeconv.evaluate.reference import ONE_BY_ONE, are_one_by_one, require_probabilities, why_no_probabilities
+from edgeconv.runs.record import now
 from edgeconv.runtime.errors import CheckError, ConversionError, InputError, UsageError
 from edgeconv.runtime.spec import ModelSpec
-from edgeconv.train.protocol import now
 
 from . import foreign_keras, foreign_onnx
 from .foreign import LAYOUTS, ModelEnds

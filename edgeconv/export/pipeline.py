@@ -14,9 +14,9 @@ from edgeconv.evaluate.certificate import certified
 from edgeconv.evaluate.examination import Examination
 from edgeconv.evaluate.limits import UserLimits
 from edgeconv.evaluate.reference import require_probabilities
+from edgeconv.runs.record import now
 from edgeconv.runtime.errors import CheckError, ConversionError, EdgeconvError, UsageError
 from edgeconv.runtime.spec import ModelSpec
-from edgeconv.train.protocol import now
 
 from .card import model_card
 from .formats import FORMATS, WRITERS, planned

@@ -116,7 +116,7 @@ def test_a_model_whose_data_are_nowhere_says_to_give_them(run, real_model, monke
 @pytest.mark.parametrize(
     ("arguments", "code", "telling"),
     [
-        (["train", "--out", "{new}", "--network", "resnet"], 2, "choose one of audio, seed"),
+        (["train", "--out", "{new}", "--network", "resnet"], 2, "choose one of audio, edge, seed, tiny"),
         (["train", "--out", "{new}", "--repeats", "0"], 2, "repeats is 0"),
         (["train", "--out", "{model}"], 2, "already holds a trained model"),
         (["train", "--out", "{new}", "--data", "{new}"], 3, "edgeconv data fetch"),

@@ -11,8 +11,8 @@ from edgeconv.data import load_arrays
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.keras_model import import_keras
 from edgeconv.export.pipeline import export
-from edgeconv.train.fit import TrainConfig
-from edgeconv.train.protocol import train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.place import train
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from edgeconv.runtime import (
     ModelSpec,
     UsageError,
 )
-from edgeconv.train.fit import TrainConfig
-from edgeconv.train.protocol import train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.place import train
 
 FORMS = ["onnx", "dense", "stateful"]
 

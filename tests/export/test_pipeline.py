@@ -27,8 +27,8 @@ from edgeconv.export.pipeline import export
 from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, CheckError, ConversionError, InputError, ModelSpec, UsageError
 from edgeconv.runtime.artefact import Artefact
-from edgeconv.train.fit import TrainConfig
-from edgeconv.train.protocol import train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.place import train
 
 FLOAT16, DYNAMIC = "model.float16.tflite", "model.dynamic.tflite"
 ALL = [

@@ -9,8 +9,8 @@ from edgeconv.evaluate.limits import UserLimits, tolerance
 from edgeconv.export.pipeline import export
 from edgeconv.export.verify import verify
 from edgeconv.runtime import ArtefactError, CheckError, MissingFileError
-from edgeconv.train.fit import TrainConfig
-from edgeconv.train.protocol import train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.place import train
 
 # A network of two epochs may lose more than half a point in int8: here such a file is examined against itself.
 LOOSE = UserLimits({"int8": {"accuracy_drop": 1.0, "top1_agreement": 0.0}})

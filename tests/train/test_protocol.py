@@ -8,9 +8,14 @@ import pytest
 from edgeconv.data.dataset import Split
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.keras_model import KerasModel
+from edgeconv.runs.record import Run
 from edgeconv.runtime import InputError, ModelSpec, UsageError
-from edgeconv.train.fit import TrainConfig, channel_statistics, fit
-from edgeconv.train.protocol import lower_median, make_spec, train
+from edgeconv.train.config import TrainConfig
+from edgeconv.train.fit import channel_statistics, fit
+from edgeconv.train.folds import fold_names, make_fold
+from edgeconv.train.place import make_spec, train
+from edgeconv.train.protocol import lower_median, run_protocol
+from edgeconv.train.summary import summary
 
 CONFIG = TrainConfig(repeats=3, epochs=1, seed=7)
 
@@ -78,47 +83,110 @@ def test_the_lower_median_is_one_of_the_runs(accuracies, position):
 
 def test_same_seed_same_weights_and_another_seed_others(small):
     config = TrainConfig(epochs=1)
-    one, again, other = (fit(small, config, seed, lambda _: None).get_weights() for seed in (3, 3, 4))
+    names = [channel.name for channel in small.channels]
+    one, again, other = (fit(small.train, names, 6, config, seed).model.get_weights() for seed in (3, 3, 4))
     for a, b in zip(one, again, strict=True):
         np.testing.assert_array_equal(a, b)
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
 
 
-def test_an_interrupted_run_keeps_finished_repeats_and_resume_gives_what_an_undisturbed_one_gives(
+class Stop:
+    """Presses Ctrl-C in the first epoch of the second fit, and hears what is fitted."""
+
+    def __init__(self, at=None):
+        self.at, self.fitted, self.done = at, [], []
+
+    def begun(self, run, records):
+        self.names = [str(record.name) for record in records]
+
+    def epoch(self, record, metrics):
+        if str(record.name) == self.at:
+            raise KeyboardInterrupt
+        self.fitted.append(str(record.name))
+
+    def finished(self, record, result):
+        self.done.append(str(record.name))
+
+
+def test_an_interrupted_run_keeps_finished_fits_and_the_same_call_gives_what_an_undisturbed_one_gives(
     undisturbed, small, tmp_path
 ):
-    out = tmp_path / "walk"
-    finished = []
-
-    def interrupt(step):
-        if step.repeat == 2 and step.result is None:
-            raise KeyboardInterrupt
-        if step.result is not None:
-            finished.append(step.repeat)
-
+    out, runs = tmp_path / "walk", tmp_path / "runs"
+    stopped = Stop("official-seed008")
     with pytest.raises(KeyboardInterrupt):
-        train(small, CONFIG, out, on_progress=interrupt)
-    assert finished == [1]
-    assert [path.name for path in out.iterdir()] == [".repeats"], "no model before all repeats are done"
-    with pytest.raises(UsageError, match=r"1 finished repeats of an interrupted run; --resume"):
-        train(small, CONFIG, out)
-    with pytest.raises(UsageError, match="had another config"):
-        train(small, replace(CONFIG, epochs=2), out, resume=True)
+        train(small, CONFIG, out, runs=runs, observers=[stopped])
+    assert stopped.done == ["official-seed007"]
+    assert not out.exists(), "no model before all repeats are done"
 
-    fitted_again = []
-    resumed = train(
-        small,
-        CONFIG,
-        out,
-        resume=True,
-        on_progress=lambda s: fitted_again.append(s.repeat) if s.result is None else None,
-    )
-    assert set(fitted_again) == {2, 3}, "the finished repeat is not fitted again"
+    again = Stop()
+    resumed = train(small, CONFIG, out, runs=runs, observers=[again])
+    assert set(again.fitted) == {"official-seed008", "official-seed009"}, "the finished repeat is not fitted again"
+    assert again.done == again.names
     _, reference = undisturbed
     for a, b in zip(resumed["repeats"], reference["repeats"], strict=True):
-        assert {**a, "fit_s": 0} == {**b, "fit_s": 0}
+        assert {**a, "fit_s": 0, "at": 0} == {**b, "fit_s": 0, "at": 0}
     for a, b in zip(weights(out / "model.keras"), weights(undisturbed[0] / "model.keras"), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_more_repeats_are_fits_of_the_same_run_and_another_config_is_another_run(small, tmp_path):
+    one = TrainConfig(repeats=1, epochs=1)
+    run, _ = run_protocol(small, one, tmp_path)
+    heard = Stop()
+    same, records = run_protocol(small, replace(one, repeats=2), tmp_path, observers=[heard])
+    assert same.id == run.id
+    assert heard.fitted == ["official-seed002"]
+    assert all(record.finished for record in records)
+    other, _ = run_protocol(small, replace(one, epochs=2), tmp_path)
+    assert other.id != run.id
+    assert {path.name for path in tmp_path.iterdir()} == {run.id, other.id}
+
+
+def test_a_run_says_what_decided_it_and_a_fit_what_it_gave(small, tmp_path):
+    run, (record,) = run_protocol(small, TrainConfig(repeats=1, epochs=2), tmp_path)
+    about = Run.open(run.folder).about()
+    assert about["config"]["epochs"] == 2
+    assert about["network"]["parameters"] == 411_650
+    assert about["network"]["multiply_adds"] == 2_138_840
+    assert about["data"]["content_hash"] == small.content_hash()
+    assert [line["epoch"] for line in record.metrics()] == [1, 2]
+    assert record.metrics()[1]["loss"] < record.metrics()[0]["loss"]
+    result = record.result()
+    assert result["machine"]["cores"] >= 1
+    assert 0 <= result["calibration_error"] <= 1
+    assert np.sum(result["confusion"]) == len(small.test) == result["test_windows"]
+
+
+@pytest.mark.parametrize("split", ["folds", "random", "leave-one-subject-out"])
+def test_folds_test_every_training_window_once_and_never_a_test_subject(small, split):
+    config = TrainConfig(split=split, folds=2)
+    folds = [make_fold(small, config, name) for name in fold_names(small, config)]
+    tested = np.concatenate([fold.test.windows for fold in folds])
+    assert len(tested) == len(small.train)
+    key = lambda windows: sorted(windows.reshape(len(windows), -1).sum(axis=1, dtype=np.float64))  # noqa: E731
+    assert key(tested) == key(small.train.windows)
+    for fold in folds:
+        assert len(fold.train) + len(fold.test) == len(small.train)
+        shared = np.intersect1d(fold.train.subjects, fold.test.subjects)
+        assert (len(shared) > 0) == (split == "random")
+    assert len(folds) == 2
+
+
+def test_more_folds_than_subjects_are_refused(small):
+    with pytest.raises(UsageError, match=r"5 folds needs at least 5 training subjects, and .* has 2"):
+        fold_names(small, TrainConfig(split="folds"))
+
+
+def test_a_cross_validation_fits_each_fold_and_says_what_all_say_together(small, tmp_path):
+    run, records = run_protocol(small, TrainConfig(split="folds", folds=2, repeats=1, epochs=1), tmp_path)
+    assert [record.name.fold for record in records] == ["folds-1", "folds-2"]
+    together = summary(run.results())
+    right = sum(np.trace(result["confusion"]) for result in run.results())
+    assert together["accuracy_mean"] == pytest.approx(right / len(small.train))
+    assert together["accuracy_sd"] is None
+    assert set(together["per_subject"]) == {"1", "2"}
+    with pytest.raises(UsageError, match="not from folds"):
+        train(small, TrainConfig(split="folds", folds=2), tmp_path / "m", runs=tmp_path)
 
 
 def test_a_trained_folder_is_only_replaced_when_asked_and_then_loses_what_was_exported_from_the_old_model(
@@ -133,12 +201,6 @@ def test_a_trained_folder_is_only_replaced_when_asked_and_then_loses_what_was_ex
     train(small, config, tmp_path / "m", overwrite=True)
     assert not (tmp_path / "m" / "model.onnx").exists()
     assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
-
-
-def test_resume_and_overwrite_together_are_refused(small, tmp_path):
-    with pytest.raises(UsageError, match="give one of them"):
-        train(small, CONFIG, tmp_path / "m", resume=True, overwrite=True)
-    assert not (tmp_path / "m").exists()
 
 
 def test_a_split_that_shares_a_subject_is_refused_unless_asked_for_by_name(small, tmp_path):
