@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,7 +82,9 @@ def is_foreign(model: Path) -> bool:
     return model.is_file() or model.suffix in (".keras", ".onnx", ".h5", ".hdf5")
 
 
-def adopt_file(model: Path, data: Path | None, given: Given) -> tuple[Path, Dataset]:
+def adopt_file(
+    model: Path, data: Path | None, given: Given, data_options: Mapping[str, str] | None = None
+) -> tuple[Path, Dataset]:
     """Make a model folder of a file made elsewhere, and return it with the data that prove its export.
 
     What neither `--spec` nor the options say of the signal is taken from `--data` where that is a data set that says
@@ -106,7 +109,7 @@ def adopt_file(model: Path, data: Path | None, given: Given) -> tuple[Path, Data
     said |= {key: value for key, value in options.items() if value is not None}
     dataset = None
     if data is not None and data.suffix != ".npz":
-        dataset = load_data(data)
+        dataset = load_data(data, options=data_options)
         taken = {key: value for key, value in said_by(dataset).items() if key not in said}
         if taken:
             note(f"taken from {dataset.name}, because neither --spec nor an option says them: {', '.join(taken)}")
@@ -119,7 +122,7 @@ def adopt_file(model: Path, data: Path | None, given: Given) -> tuple[Path, Data
     assert given.out is not None
     assert data is not None
     if dataset is None:
-        dataset = load(data, spec)
+        dataset = load(data, spec, data_options)
         note(f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test windows")
     spec = adopt(
         foreign,

@@ -23,7 +23,7 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="UCI HAR as folder or zip, or a generated set by its name: synthetic-har (the default), synthetic-tones.",
+        help="UCI HAR or HAPT as folder or zip, or a generated set: synthetic-har (the default), synthetic-tones.",
         metavar="PATH",
     ),
 ]
@@ -31,8 +31,17 @@ ModelDataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="UCI HAR as folder or zip, a generated set by its name, or an .npz file of windows.",
+        help="UCI HAR or HAPT as folder or zip, a generated set by its name, or an .npz file of windows.",
         metavar="PATH",
+    ),
+]
+DataOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-option",
+        help="What is asked of the data set, several times for several: for HAPT window=128, hop=64, "
+        "transitions=leave-out, class or each.",
+        metavar="NAME=VALUE",
     ),
 ]
 
@@ -91,6 +100,20 @@ def whole_numbers(text: str | None, option: str) -> list[int]:
         raise UsageError(f"{option} is {text!r}; give whole numbers separated by commas, such as 16,8,1") from None
 
 
+def data_options(given: Sequence[str] | None) -> dict[str, str]:
+    """Return the options given as NAME=VALUE; raises UsageError for another form and for a name given twice."""
+    from edgeconv.runtime.errors import UsageError
+
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value) or name in found:
+            problem = "is given twice" if name in found else "is not NAME=VALUE"
+            raise UsageError(f"--data-option {text!r} {problem}; give each option once, as in --data-option window=128")
+        found[name] = value
+    return found
+
+
 def certificate_of(folder: Path) -> dict[str, Any]:
     """Return the certificate of a model folder; nothing where it has none that can be read."""
     from edgeconv.folder import CERTIFICATE, read_json
@@ -141,11 +164,11 @@ def certificate_table(entries: Mapping[str, Any]) -> str:
     return table(head, rows) + "".join(f"\n{name:<{width}}  {entry['verdict']}" for name, entry in entries.items())
 
 
-def load_data(path: Path | None, spec: ModelSpec | None = None) -> Dataset:
+def load_data(path: Path | None, spec: ModelSpec | None = None, options: Mapping[str, str] | None = None) -> Dataset:
     """Load the data of a command and say which they are."""
     from edgeconv.data import load_data as load
 
-    dataset = load(path, spec)
+    dataset = load(path, spec, options)
     note(
         f"data: {dataset.name}{' (generated, not measured)' if dataset.synthetic else ''}, "
         f"{len(dataset.train)} training and {len(dataset.test)} test windows"
@@ -153,20 +176,24 @@ def load_data(path: Path | None, spec: ModelSpec | None = None) -> Dataset:
     return dataset
 
 
-def load_data_of(folder: Path, path: Path | None) -> Dataset:
+def load_data_of(folder: Path, path: Path | None, options: Mapping[str, str] | None = None) -> Dataset:
     """Load the data that a model folder was trained on: those at `path`, or found by what `training.json` says.
 
-    Raises MissingFileError where they are not synthetic and not in the cache, or not known.
+    The options of the training hold again, where the set at `path` has them; those given here come first. Raises
+    MissingFileError where the data are not synthetic and not in the cache, or not known, and UsageError for options
+    without a path.
     """
     from edgeconv import folder as files
     from edgeconv.data.cache import entries, read_entry
-    from edgeconv.data.load import GENERATED
-    from edgeconv.runtime.errors import MissingFileError
+    from edgeconv.data.load import GENERATED, known_options
+    from edgeconv.runtime.errors import MissingFileError, UsageError
     from edgeconv.runtime.spec import ModelSpec
 
+    if path is None and options:
+        raise UsageError("--data-option says how to read a data set, and none is given; give it with --data")
     spec = ModelSpec.load(folder / files.SPEC) if path is not None and path.suffix == ".npz" else None
     if path is not None and not (folder / files.TRAINING).exists():
-        return load_data(path, spec)  # a certificate can be checked without the record of the training
+        return load_data(path, spec, options)  # a certificate can be checked without the record of the training
     if (folder / files.ORIGIN).exists():
         raise MissingFileError(f"{folder} was made elsewhere, and its data are not known here; give them with --data")
     data = files.read_json(folder / files.TRAINING, "`edgeconv train`").get("data", {})
@@ -183,7 +210,10 @@ def load_data_of(folder: Path, path: Path | None) -> Dataset:
         )
     if path is None and data.get("name") in GENERATED:
         path = Path(data["name"])
-    dataset = load_data(path, spec)
+    stored = {} if path is None else data.get("options", {})
+    if path is not None and not stored.keys() <= known_options(path).keys():
+        stored = {}
+    dataset = load_data(path, spec, {**stored, **(options or {})})
     if dataset.content_hash() != data.get("content_hash"):
         note(f"these are other data than {folder} was trained on ({data.get('name')})")
     return dataset

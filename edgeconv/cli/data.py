@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .console import DataOption, command, count, load_data, note, progress, table
+from .console import DataOption, DataOptionsOption, command, count, data_options, load_data, note, progress, table
 
 app = typer.Typer(help="Look at, check, write and download data sets.", no_args_is_help=True)
 
@@ -40,22 +40,20 @@ def list_() -> None:
 
 @app.command()
 @command
-def verify(data: DataOption = None) -> None:
+def verify(data: DataOption = None, data_option: DataOptionsOption = None) -> None:
     """Check every cached data set against its recorded hash; with --data, read that one anew and print its hashes.
 
     Exit code 4: a cached data set is damaged; the next load notices and parses it again.
 
     Example: edgeconv data verify
     """
-    from edgeconv.data import UciHar
+    from edgeconv.data import load_data as load
     from edgeconv.data.cache import entries
     from edgeconv.data.cache import verify as intact
-    from edgeconv.data.load import GENERATED
     from edgeconv.runtime.errors import CheckError
 
     if data is not None:
-        generate = GENERATED.get(str(data))
-        dataset = UciHar(data).load(use_cache=False) if generate is None else generate()
+        dataset = load(data, options=data_options(data_option), use_cache=False)
         typer.echo(f"{dataset.name}: content hash {dataset.content_hash()}, read from {dataset.source}")
     damaged = []
     for entry in entries():
@@ -72,6 +70,7 @@ def verify(data: DataOption = None) -> None:
 def recordings(
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.", metavar="DIR")],
     data: DataOption = None,
+    data_option: DataOptionsOption = None,
     split: Annotated[Literal["train", "test"], typer.Option(help="Whose recordings.")] = "test",
     format_: Annotated[
         Literal["csv", "wav"] | None, typer.Option("--format", help="By default WAV for sounds, otherwise CSV.")
@@ -80,13 +79,19 @@ def recordings(
 ) -> None:
     """Write continuous recordings as CSV or WAV, with one labels.csv that says what is when.
 
+    Of HAPT, labels.csv names the transitions as well, as one class, unless --data-option transitions=… says otherwise.
+
     Example: edgeconv data recordings --out recordings
     """
     from edgeconv.data import recordings as continuous
     from edgeconv.data import write_recordings
+    from edgeconv.data.load import known_options
     from edgeconv.data.write import usual_format
 
-    dataset = load_data(data)
+    options = data_options(data_option)
+    if data is not None and "transitions" in known_options(data):
+        options = {"transitions": "class", **options}
+    dataset = load_data(data, options=options)
     found = continuous(dataset, split)
     with progress(len(found)) as show:
         write_recordings(

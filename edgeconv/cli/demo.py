@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import DataOption, load_data, note, progress, table
+from .console import DataOption, DataOptionsOption, data_options, load_data, note, progress, table
 from .interrupt import Interrupt
 from .stream import classify
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def demo(
     data: DataOption = None,
+    data_option: DataOptionsOption = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.", metavar="DIR")] = Path(
         "edgeconv-demo"
     ),
@@ -36,7 +37,7 @@ def demo(
     from edgeconv.train.config import TrainConfig
     from edgeconv.train.place import train
 
-    dataset = load_data(data)
+    dataset = load_data(data, options=data_options(data_option))
     network, ending = "audio" if dataset.name == TONES else "seed", usual_format(dataset)
     model = out / "model"
     times: dict[str, float] = {}

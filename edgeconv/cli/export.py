@@ -26,7 +26,17 @@ from .adopt import (
     adopt_file,
     is_foreign,
 )
-from .console import ModelDataOption, certificate_table, load_data_of, note, progress, table, whole_numbers
+from .console import (
+    DataOptionsOption,
+    ModelDataOption,
+    certificate_table,
+    data_options,
+    load_data_of,
+    note,
+    progress,
+    table,
+    whole_numbers,
+)
 from .verify import LimitsOption
 
 
@@ -39,6 +49,7 @@ def export(
         ),
     ],
     data: ModelDataOption = None,
+    data_option: DataOptionsOption = None,
     opset: Annotated[int, typer.Option(help="ONNX opset to write, 13 to 18.")] = 17,
     formats: Annotated[
         str | None,
@@ -90,10 +101,10 @@ def export(
         overwrite=overwrite,
     )  # fmt: skip
     if is_foreign(model):
-        model, dataset = adopt_file(model, data, given)
+        model, dataset = adopt_file(model, data, given, data_options(data_option))
     else:
         given.require_none(model)
-        dataset = load_data_of(model, data)
+        dataset = load_data_of(model, data, data_options(data_option))
     with progress() as show:
         certificate = run(
             model,

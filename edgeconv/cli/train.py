@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import train_options as by
-from .console import DataOption, count, load_data, note, progress, table
+from .console import DataOption, DataOptionsOption, count, data_options, load_data, note, progress, table
 
 if TYPE_CHECKING:
     from edgeconv.data.dataset import Dataset
@@ -24,6 +24,7 @@ def train(
         Path | None, typer.Option(help="Model folder to fill; its name is the model's name.", metavar="DIR")
     ] = None,
     data: DataOption = None,
+    data_option: DataOptionsOption = None,
     network: by.NetworkOption = None,
     config_file: by.ConfigOption = None,
     split: Annotated[
@@ -87,7 +88,7 @@ def train(
         if config.split != "official":
             raise UsageError(f"--split {config.split} fits many models and none for use; leave --out away")
         check_free(out, overwrite)
-    dataset = load_data(data)
+    dataset = load_data(data, options=data_options(data_option))
     engine = Processes(workers or len(os.sched_getaffinity(0)))
 
     def fit_all(config: TrainConfig) -> tuple[Run, list[FitRecord]]:

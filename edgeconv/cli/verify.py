@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .console import ModelDataOption, certificate_table, load_data_of, note, progress
+from .console import DataOptionsOption, ModelDataOption, certificate_table, data_options, load_data_of, note, progress
 
 LimitsOption = Annotated[
     Path | None,
@@ -18,6 +18,7 @@ LimitsOption = Annotated[
 def verify(
     model: Annotated[Path, typer.Argument(help="Folder that `edgeconv export` filled.", metavar="MODEL_DIR")],
     data: ModelDataOption = None,
+    data_option: DataOptionsOption = None,
     limits: LimitsOption = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write the result as JUnit XML, too.", metavar="FILE")
@@ -36,7 +37,7 @@ def verify(
     from edgeconv.folder import write_text
 
     given = None if limits is None else UserLimits.load(limits)
-    dataset = load_data_of(model, data)
+    dataset = load_data_of(model, data, data_options(data_option))
     with progress() as show:
         found = run(model, dataset, limits=given, on_progress=lambda name: show(f"verify: {name}", 0))
     if junit is not None:

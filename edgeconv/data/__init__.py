@@ -3,6 +3,7 @@
 from .arrays import load_arrays
 from .dataset import SPLITS, Dataset, Recording, Segment, Split, SplitName
 from .fetch import UCI_HAR_SHA256, UCI_HAR_URL, fetch
+from .hapt import Hapt
 from .load import load_data
 from .stitch import recordings, stitch
 from .uci_har import UciHar
@@ -13,6 +14,7 @@ __all__ = [
     "UCI_HAR_SHA256",
     "UCI_HAR_URL",
     "Dataset",
+    "Hapt",
     "Recording",
     "Segment",
     "Split",

@@ -75,7 +75,7 @@ class ZipTree:
 
 @contextmanager
 def open_zip(path: Path, marker: str) -> Iterator[ZipTree]:
-    """Open a zip whose one file called `marker` marks the root, or a zip that holds such a zip.
+    """Open a zip whose one file called `marker`, a name or the end of a path, marks the root, or a zip with such a zip.
 
     Raises InputError for what is no zip, damaged, encrypted, or has a member whose name leads out of it.
     """
@@ -122,7 +122,7 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _find_root(archive: zipfile.ZipFile, marker: str, where: str) -> str | None:
-    found = {i.filename for i in _members(archive) if i.filename.split("/")[-1] == marker}
+    found = {i.filename for i in _members(archive) if f"/{i.filename}".endswith(f"/{marker}")}
     if len(found) > 1:
         raise InputError(f"{where} holds {marker} {len(found)} times ({', '.join(sorted(found))}); one is expected")
     return found.pop().removesuffix(marker) if found else None

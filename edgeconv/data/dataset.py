@@ -75,6 +75,11 @@ class Dataset:
     """Where it was read from, or how it was generated."""
     continuous: Mapping[SplitName, tuple[Recording, ...]] = field(default_factory=dict)
     """Continuous recordings where the set has them; otherwise they are stitched from the windows."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What was asked for beyond the path, in normal form; defaults are left out."""
+    subjects_known: bool = True
+    """Whether the subjects are people. Where nobody knows whom a recording is of, each is a subject of its own, and
+    then no split is known to be one by people."""
 
     @property
     def window(self) -> int:

@@ -28,6 +28,21 @@ def parse_integers(data: bytes, place: str, kind: str, largest: int | None = Non
     return np.array([int(line) for line in lines], dtype=np.int64)
 
 
+def parse_labels(data: bytes, place: str, classes: int) -> tuple[str, ...]:
+    """Return the names of lines `id name` in the order of the ids, from 1; raises InputError that names the line."""
+    labels: dict[int, str] = {}
+    for number, line in enumerate(split_lines(data), start=1):
+        parts = line.split()
+        if len(parts) != 2 or parts[0] not in {str(i) for i in range(1, classes + 1)} or int(parts[0]) in labels:
+            raise InputError(
+                f"{place}, line {number}: an id from 1 to {classes}, each once, and a name expected, {line[:40]!r} seen"
+            )
+        labels[int(parts[0])] = parts[1]
+    if len(labels) != classes or len(set(labels.values())) != classes:
+        raise InputError(f"{place}: {classes} different labels expected, {labels} seen")
+    return tuple(labels[i] for i in sorted(labels))
+
+
 def parse_rows(data: bytes, place: str, width: int) -> NDArray[np.float32]:
     """Return float32 [n, width], one row per line; raises InputError naming `place`, line and value."""
     lines = split_lines(data)

@@ -6,21 +6,18 @@ Activity Recognition Using Smartphones. ESANN 2013, Bruges, 24-26 April 2013.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from edgeconv.folder import file_sha256
-from edgeconv.runtime.errors import InputError, MissingFileError
+from edgeconv.runtime.errors import InputError
 from edgeconv.runtime.spec import Channel
 
-from .archive import FileTree, FolderTree, open_zip
-from .cache import cached
+from .archive import FileTree
 from .dataset import SPLITS, Dataset, Split, SplitName
+from .distribution import Distribution
 from .fetch import UCI_HAR_URL
-from .table import parse_integers, parse_rows, split_lines
+from .table import parse_integers, parse_labels, parse_rows
 
 WINDOW = 128
 HOP = 64
@@ -67,59 +64,14 @@ class UciHar:
         at 0. Raises MissingFileError where the path or a file is not there, and InputError that names file, line,
         expected and seen for anything else.
         """
-        if self.path.is_dir():
-            folder = FolderTree(_find_folder(self.path))
-            sha256 = _folder_sha256(folder)
-        elif self.path.exists():
-            folder = None
-            sha256 = _file_sha256(self.path)
-        else:
-            raise MissingFileError(
-                f"{self.path} is not there; `edgeconv data fetch` downloads the UCI HAR data set, "
-                f"or take it from {UCI_HAR_URL} and give the zip or the unpacked folder"
-            )
-        name = self.path.resolve().name if folder is None else f"folder {folder.root.resolve().name}"
-        source = f"{name} (sha256 {sha256})"
-
-        def parse() -> Dataset:
-            if folder is not None:
-                return _parse(folder, source)
-            with open_zip(self.path, LABELS_FILE) as tree:
-                return _parse(tree, source)
-
-        # The entry may stem from a copy of another name.
-        return replace(cached(sha256, parse), source=source) if use_cache else parse()
-
-
-def _find_folder(path: Path) -> Path:
-    if (path / LABELS_FILE).is_file():
-        return path
-    found = sorted(child.parent for child in path.glob(f"*/{LABELS_FILE}"))
-    if not found:
-        raise MissingFileError(
-            f"neither {path} nor a folder in it holds {LABELS_FILE}; give the folder 'UCI HAR Dataset', its parent, "
-            f"or the zip from {UCI_HAR_URL}"
+        distribution = Distribution(
+            self.path,
+            LABELS_FILE,
+            absent="`edgeconv data fetch` downloads the UCI HAR data set, "
+            f"or take it from {UCI_HAR_URL} and give the zip or the unpacked folder",
+            give=f"give the folder 'UCI HAR Dataset', its parent, or the zip from {UCI_HAR_URL}",
         )
-    if len(found) > 1:
-        raise InputError(f"{path} holds {len(found)} data sets ({', '.join(f.name for f in found)}); give one of them")
-    return found[0]
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from None
-
-
-def _folder_sha256(folder: FolderTree) -> str:
-    """Return a SHA-256 over names, sizes and bytes of the files that are read."""
-    digest = hashlib.sha256()
-    for name in FILES:
-        data = folder.read(name)
-        digest.update(f"{name}\0{len(data)}\0".encode())
-        digest.update(data)
-    return digest.hexdigest()
+        return distribution.load(_parse, lambda _: FILES, use_cache=use_cache)
 
 
 def _parse(tree: FileTree, source: str) -> Dataset:
@@ -128,7 +80,7 @@ def _parse(tree: FileTree, source: str) -> Dataset:
         name="UCI HAR",
         synthetic=False,
         licence=LICENCE,
-        labels=_parse_labels(tree),
+        labels=parse_labels(tree.read(LABELS_FILE), tree.place(LABELS_FILE), CLASSES),
         channels=CHANNELS,
         sampling_rate_hz=SAMPLING_RATE_HZ,
         hop=HOP,
@@ -136,21 +88,6 @@ def _parse(tree: FileTree, source: str) -> Dataset:
         test=test,
         source=source,
     )
-
-
-def _parse_labels(tree: FileTree) -> tuple[str, ...]:
-    labels: dict[int, str] = {}
-    for number, line in enumerate(split_lines(tree.read(LABELS_FILE)), start=1):
-        parts = line.split()
-        if len(parts) != 2 or parts[0] not in {str(i) for i in range(1, CLASSES + 1)} or int(parts[0]) in labels:
-            raise InputError(
-                f"{tree.place(LABELS_FILE)}, line {number}: an id from 1 to {CLASSES}, each once, and a name "
-                f"expected, {line[:40]!r} seen"
-            )
-        labels[int(parts[0])] = parts[1]
-    if len(labels) != CLASSES or len(set(labels.values())) != CLASSES:
-        raise InputError(f"{tree.place(LABELS_FILE)}: {CLASSES} different labels expected, {labels} seen")
-    return tuple(labels[i] for i in sorted(labels))
 
 
 def _parse_split(tree: FileTree, split: SplitName) -> Split:

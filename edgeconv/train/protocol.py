@@ -153,6 +153,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "source": dataset.source,
         "content_hash": dataset.content_hash(),
         "licence": dataset.licence,
+        **({"options": dict(dataset.options)} if dataset.options else {}),
         **{
             split: {"windows": len(part), "subjects": np.unique(part.subjects).tolist()}
             for split, part in (("train", dataset.train), ("test", dataset.test))

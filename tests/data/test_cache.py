@@ -191,7 +191,7 @@ def test_an_error_while_writing_leaves_nothing_behind(folder, make_dataset, monk
     monkeypatch.setattr(np, "save", full)
     with pytest.warns(UserWarning, match="No space left"):
         cache.cached(SOURCE_HASH, make_dataset)
-    assert list((folder / "datasets-v1").iterdir()) == []
+    assert list((folder / "datasets-v2").iterdir()) == []
 
 
 def test_leftovers_of_a_killed_process_go_a_day_later(entry, make_dataset, monkeypatch):
@@ -223,7 +223,7 @@ def test_losing_the_race_for_an_entry_is_no_error(folder, make_dataset):
         return make_dataset()
 
     assert cache.cached(SOURCE_HASH, parse).content_hash() == make_dataset().content_hash()
-    assert len(list((folder / "datasets-v1").iterdir())) == 1
+    assert len(list((folder / "datasets-v2").iterdir())) == 1
 
 
 def test_a_set_with_recordings_of_its_own_is_not_kept(folder, make_dataset):
