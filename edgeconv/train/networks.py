@@ -41,7 +41,7 @@ def edge(
     *,
     filters: Sequence[int] = (48, 80, 112, 128),
     kernel_size: int = 5,
-    dropout: float = 0.2,
+    dropout: float = 0.1,
 ) -> Any:
     """Build `edge`: a strided convolution, then separable ones, and the mean and maximum over time.
 
@@ -69,7 +69,7 @@ def tiny(
     windows: Any,
     classes: int,
     *,
-    filters: Sequence[int] = (32, 48, 64, 64),
+    filters: Sequence[int] = (32, 48, 64, 56),
     kernel_size: int = 5,
     dropout: float = 0.1,
 ) -> Any:
@@ -95,13 +95,13 @@ def audio(windows: Any, classes: int) -> Any:
 
 INERTIAL: dict[str, Any] = {
     "standardise": True,
-    "epochs": 50,
+    "epochs": 60,
     "batch_size": 64,
     "learning_rate": 3e-3,
     "schedule": "cosine",
-    "weight_decay": 1e-2,
+    "weight_decay": 0.05,
     "label_smoothing": 0.1,
-    "averaged_epochs": 0.2,
+    "averaged_epochs": 0.15,
     "rotation_deg": 20.0,
     "scaling": 0.1,
     "noise": 0.02,
