@@ -72,6 +72,7 @@ def train(
     from edgeconv.runs.engine import Processes
     from edgeconv.runs.record import runs_folder
     from edgeconv.runtime.errors import UsageError
+    from edgeconv.train.folds import fold_names
     from edgeconv.train.place import check_free, place
     from edgeconv.train.protocol import run_protocol
 
@@ -92,7 +93,8 @@ def train(
     engine = Processes(workers or len(os.sched_getaffinity(0)))
 
     def fit_all(config: TrainConfig) -> tuple[Run, list[FitRecord]]:
-        with progress() as show:
+        fits = len(fold_names(dataset, config)) * config.repeats
+        with progress(fits * config.epochs) as show:
             return run_protocol(
                 dataset,
                 config,
@@ -128,6 +130,7 @@ class Reporter:
     def __init__(self, config: TrainConfig, show: Any) -> None:
         self.config, self.show = config, show
         self.epochs: dict[str, int] = {}
+        self.total = self.done = 0
 
     def begun(self, run: Run, records: Sequence[FitRecord]) -> None:
         """Say what is fitted, and how much of it is there."""
@@ -142,10 +145,12 @@ class Reporter:
     def epoch(self, record: FitRecord, metrics: dict[str, float]) -> None:
         """Show progress."""
         self.epochs[str(record.name)] = int(metrics["epoch"])
-        self.show(f"{record.name} of {count(self.total, 'fit')}", sum(self.epochs.values()))
+        self.show(f"{self.done} of {count(self.total, 'fit')} finished", sum(self.epochs.values()))
 
     def finished(self, record: FitRecord, result: dict[str, Any]) -> None:
         """Say what a fit gave."""
+        self.done += 1
+        self.epochs[str(record.name)] = self.config.epochs
         what = f"#{record.name.seed}" if self.config.split == "official" else f"{record.name}"
         typer.echo(f">{what}: {100 * result['accuracy']:.3f}")
 

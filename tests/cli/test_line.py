@@ -136,12 +136,15 @@ def test_bad_usage_and_missing_things_have_their_exit_codes(run, real_model, tmp
     assert not (new / "model.keras").exists()
 
 
-def test_an_interrupted_training_keeps_its_repeats_and_goes_on(run, tmp_path):
-    out = tmp_path / "walk"
-    command = [sys.executable, "-m", "edgeconv", "train", "--out", str(out), "--repeats", "2", "--epochs", "1"]
+def test_an_interrupted_training_keeps_its_fits_and_goes_on(run, tmp_path):
+    out, runs = tmp_path / "walk", tmp_path / "runs"
+    command = [
+        sys.executable, "-m", "edgeconv", "train", "--network", "tiny", "--epochs", "2", "--repeats", "2",
+        "--workers", "1", "--out", str(out), "--runs", str(runs),
+    ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not (out / ".repeats" / "001.json").exists():
+    while not list(runs.glob("*/fits/*/result.json")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
@@ -149,15 +152,28 @@ def test_an_interrupted_training_keeps_its_repeats_and_goes_on(run, tmp_path):
     printed, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert re.fullmatch(r">#1: \d\d\.\d{3}\n", printed)
-    assert "edgeconv: stopping after this epoch; Ctrl-C again stops at once" in said.splitlines()
     assert said.splitlines()[-1] == "edgeconv: interrupted; what was finished is kept"
     assert "Traceback" not in said
     assert not (out / files.KERAS).exists()
 
-    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "edgeconv: 1 of 2 fits finished before" in done.stderr.splitlines()
     lines = done.stdout.splitlines()
     assert f"{lines[0]}\n" == printed, "the first repeat's result is the one that was kept"
     assert lines[1].startswith(">#2: ")
     assert re.fullmatch(r"Accuracy: \d\d\.\d{3}% \(\+/-\d+\.\d{3}\)", lines[2])
     assert (out / files.KERAS).exists()
+
+
+def test_a_random_split_says_by_how_much_it_flatters(run, tmp_path):
+    outcome = run("train", "--network", "tiny", "--filters", "8,8", "--epochs", "1", "--batch-size", "256",
+                  "--split", "random", "--folds", "2", "--runs", tmp_path)  # fmt: skip
+    assert outcome.code == 0
+    found = re.search(
+        r"a random split says (\S+) %.* never saw (\S+) %: (\S+) points", outcome.notes.replace("\n", " ")
+    )
+    random, honest, difference = map(float, found.groups())
+    assert difference == pytest.approx(random - honest, abs=0.011), "three figures of two decimals"
+    assert len(re.findall("^Accuracy: ", outcome.out, re.M)) == 2
+    assert sorted(path.name.rpartition("-")[0] for path in tmp_path.iterdir()) == ["tiny-folds", "tiny-random"]
