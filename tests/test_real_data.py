@@ -57,6 +57,26 @@ def test_the_stream_gives_the_official_test_accuracy_again(streamed, uci_har):
     assert right / len(uci_har.test) == certificate["artefacts"][files.ONNX]["accuracy"]
 
 
+def test_the_evaluation_of_recordings_gives_the_certificate_s_accuracy(streamed, tmp_path):
+    found, folder, _ = streamed
+    paths = [str(folder / f"{recording.name}.csv") for recording in found]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeconv", "evaluate", str(MODEL), *paths, "--labels", str(folder / "labels.csv"),
+         "--json", str(tmp_path / "found.json"), "--require", "0.9"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seen = json.loads((tmp_path / "found.json").read_text())
+    windows = seen["raw"]["windows"]
+    certificate = json.loads((MODEL / files.CERTIFICATE).read_text())["artefacts"][files.ONNX]
+    assert windows["scored"] == windows["windows"] == 2947
+    assert windows["accuracy"] == certificate["accuracy"]
+    # the dense form sums in another order, and a window may change its bin
+    error = seen["reliability"]["expected_calibration_error"]
+    assert error == pytest.approx(certificate["expected_calibration_error"], abs=1e-3)
+    assert "accuracy %                         90.09" in done.stdout
+
+
 def test_the_dense_form_answers_every_row_of_the_data_set(uci_har):
     scorer = Scorer.load(MODEL)
     got = np.concatenate([scorer.score(recording.samples) for recording in recordings(uci_har, "test")])

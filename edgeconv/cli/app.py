@@ -8,7 +8,7 @@ import typer
 
 from edgeconv import __version__
 
-from . import bench, data, demo, doctor, export, inspect, stream, train, verify
+from . import bench, data, demo, doctor, evaluate, export, inspect, stream, train, verify
 from .console import command, note
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ for _verb in (
     verify.verify,
     inspect.inspect,
     stream.stream,
+    evaluate.evaluate,
     bench.bench,
     doctor.doctor,
 ):

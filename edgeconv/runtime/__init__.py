@@ -24,8 +24,10 @@ from .errors import (
     MissingFileError,
     UsageError,
 )
+from .events import Event, EventStream
 from .pool import StreamPool
 from .score import Scorer
+from .smoothing import Smoothing
 from .spec import Channel, ModelSpec, Triad
 from .stateful import Stepper
 from .stream import Prediction, StreamClassifier
@@ -40,12 +42,15 @@ __all__ = [
     "DependencyError",
     "DeviceError",
     "EdgeconvError",
+    "Event",
+    "EventStream",
     "InputError",
     "MissingFileError",
     "ModelSpec",
     "Prediction",
     "Scorer",
     "SlidingWindow",
+    "Smoothing",
     "Stepper",
     "StreamClassifier",
     "StreamPool",

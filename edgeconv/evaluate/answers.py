@@ -1,0 +1,101 @@
+"""What a model says of a labelled recording: its windows, and events with and without smoothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeconv.runtime import Event, EventStream, Prediction, Smoothing, StreamClassifier
+from edgeconv.runtime.events import UNKNOWN
+from edgeconv.runtime.sources import read_recording
+
+from .labelled import Truth
+from .spans import Span
+
+STRADDLES, UNLABELLED = -1, -2
+"""In place of a window's true class: it lies in no single segment, or in no labelled time at all."""
+LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
+"""Timesteps pushed at once: so many, or so many windows where these are longer."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One recording with its truth and what the model says; nothing of its samples."""
+
+    name: str
+    subject: str | None
+    timesteps: int
+    truth: tuple[Span, ...]
+    class_ids: NDArray[np.int64]
+    """int64 [windows]: the truth as the place among `names_with_unknown`, or STRADDLES or UNLABELLED."""
+    probabilities: NDArray[np.float32]
+    """float32 [windows, classes]."""
+    raw: tuple[Event, ...]
+    """Runs of windows with the same most probable label."""
+    smoothed: tuple[Event, ...]
+
+
+def names_with_unknown(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels that can be said: the model's, and `unknown` behind them where it is not one of these."""
+    return tuple(labels) if UNKNOWN in labels else (*labels, UNKNOWN)
+
+
+def answer(
+    streaming: StreamClassifier, path: Path, name: str, truth: Truth, smoothing: Smoothing, as_unknown: Sequence[str]
+) -> Answers:
+    """Classify a recording, piece by piece; of each window its probabilities are kept.
+
+    as_unknown: labels of the model whose segments count as `unknown`
+    Raises what `read_recording` and `StreamClassifier.push` raise.
+    """
+    spec = streaming.classifier.spec
+    hop_s = streaming.hop / spec.sampling_rate_hz
+    streams = EventStream(spec.labels, hop_s), EventStream(spec.labels, hop_s, smoothing)
+    events: tuple[list[Event], list[Event]] = [], []
+    rows = [np.empty((0, len(spec.labels)), np.float32)]
+    streaming.reset()
+    timesteps = 0
+    chunk_size = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
+    for chunk in read_recording(path, spec.channel_names, chunk_size, spec.sampling_rate_hz):
+        timesteps += len(chunk)
+        predictions: list[Prediction] = streaming.push(chunk)
+        rows += [prediction.probabilities[None] for prediction in predictions]
+        for stream, found in zip(streams, events, strict=True):
+            found += [event for prediction in predictions for event in stream.push(prediction)]
+    for stream, found in zip(streams, events, strict=True):
+        found += stream.finish()
+    probabilities = np.concatenate(rows)
+    known = [label for label in spec.labels if label not in as_unknown]
+    spans = truth.spans(spec.sampling_rate_hz, timesteps, known)
+    starts = np.arange(len(probabilities), dtype=np.int64) * streaming.hop
+    class_ids = true_classes(starts, spec.window, spans, names_with_unknown(spec.labels))
+    return Answers(name, truth.subject, timesteps, spans, class_ids, probabilities, tuple(events[0]), tuple(events[1]))
+
+
+def true_classes(
+    starts: NDArray[np.int64], window: int, truth: Sequence[Span], names: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the class of the segment that each window lies wholly inside, or STRADDLES or UNLABELLED.
+
+    starts: int64 [n], first samples of windows; returns: int64 [n], places in `names`
+    """
+    if not truth:
+        return np.full(len(starts), UNLABELLED, np.int64)
+    begins, ends = (np.array([getattr(span, side) for span in truth]) for side in ("start", "end"))
+    # The last segment that starts at or before the window does, and the last that starts before the window ends.
+    first = np.searchsorted(begins, starts, side="right") - 1
+    last = np.searchsorted(begins, starts + window, side="left") - 1
+    inside = (first >= 0) & (starts + window <= ends[first])
+    touches = (last >= 0) & (ends[last] > starts)
+    ids = np.array([names.index(span.label) for span in truth], np.int64)
+    return np.where(inside, ids[first], np.where(touches, STRADDLES, UNLABELLED))
+
+
+def said_classes(events: Sequence[Event], names: Sequence[str]) -> NDArray[np.int64]:
+    """Return what events say of each window that made them: int64 [windows], places in `names`."""
+    ids = np.array([names.index(event.label) for event in events], np.int64)
+    return np.repeat(ids, np.array([event.windows for event in events], np.int64))
