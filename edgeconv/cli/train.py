@@ -134,9 +134,11 @@ class Reporter:
 
     def begun(self, run: Run, records: Sequence[FitRecord]) -> None:
         """Say what is fitted, and how much of it is there."""
+        from edgeconv.train.words import cost_in_words
+
         network = run.about()["network"]
         note(f"run {run.id}")
-        note(f"network {self.config.network}: {cost_line(network)}")
+        note(f"network {self.config.network}: {cost_in_words(network)}")
         finished = sum(record.finished for record in records)
         self.total = len(records)
         if finished:
@@ -153,17 +155,6 @@ class Reporter:
         self.epochs[str(record.name)] = self.config.epochs
         what = f"#{record.name.seed}" if self.config.split == "official" else f"{record.name}"
         typer.echo(f">{what}: {100 * result['accuracy']:.3f}")
-
-
-def cost_line(network: dict[str, Any]) -> str:
-    """Return what a network costs, as `run.json` says it, in words."""
-    values = network["peak_activation_values"]
-    uncounted = f", without {', '.join(network['uncounted'])}" if network["uncounted"] else ""
-    return (
-        f"{network['parameters']:,} parameters, {network['multiply_adds'] / 1e6:.2f} M multiply-adds a window"
-        f"{uncounted}, receptive field {network['receptive_field']} timesteps, between layers at most {values:,} "
-        f"values at once ({values / 1024:.1f} KiB in int8)"
-    )
 
 
 def say(results: list[dict[str, Any]], dataset: Dataset, config: TrainConfig) -> None:

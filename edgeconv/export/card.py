@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeconv.evaluate.original import ORIGIN_SCHEMA
 from edgeconv.runtime.spec import ModelSpec
+from edgeconv.train.words import cost_in_words, recipe_in_words
 
 from .said import NOT_KNOWN
 
@@ -41,10 +42,11 @@ def model_card(
 def _title(spec: ModelSpec, training: dict[str, Any]) -> str:
     data = training["data"]
     synthetic = " **These data are synthetic: generated, not measured on people.**" if data["synthetic"] else ""
-    parameters = training["repeats"][0]["parameters"]
+    network = training.get("network")
+    size = cost_in_words(network) if network else f"{training['repeats'][0]['parameters']:,} parameters"
     return (
         f"# {spec.name}\n\n"
-        f"A 1-D convolutional network (preset `{training['config']['network']}`, {parameters:,} parameters) that tells "
+        f"A 1-D convolutional network (`{training['config']['network']}`: {size}) that tells "
         f"{_words(spec.labels)} from windows of {spec.window} samples ({spec.window / spec.sampling_rate_hz:.2f} s) of "
         f"{len(spec.channels)} channels at {spec.sampling_rate_hz:g} Hz. Trained on {spec.trained_on}.{synthetic} "
         "Written by `edgeconv export` from `spec.json`, `training.json` and `certificate.json`."
@@ -105,10 +107,8 @@ def _protocol(training: dict[str, Any]) -> str:
         "## Protocol\n\n"
         f"{data['name']}: {train['windows']} training windows of {len(train['subjects'])} subjects, "
         f"{test['windows']} test windows of {len(test['subjects'])} subjects ({_words(test['subjects'])}); {split}. "
-        f"{len(seeds)} fits with seeds {seeds[0]} to {seeds[-1]}, {config['epochs']} epochs each, batches of "
-        f"{config['batch_size']}, Adam, categorical cross-entropy, "
-        f"{'standardised input' if config['standardise'] else 'no normalisation'}. The test windows "
-        "choose only which of these fits is shown: the lower-median one, typical and not the best of its kind. "
+        f"{len(seeds)} fits with seeds {seeds[0]} to {seeds[-1]}: {recipe_in_words(config)}. The test windows choose "
+        "only which of these fits is shown: the lower-median one, typical and not the best of its kind. "
         f"Read from {data['source']}; content hash `{data['content_hash']}`. {versions}."
     )
 
@@ -118,6 +118,9 @@ def _results(training: dict[str, Any], spec: ModelSpec) -> str:
     chosen = repeats[training["chosen_repeat"] - 1]
     spread = training["accuracy_sd"]
     plus_minus = "" if spread is None else f" ± {100 * spread:.2f} (sample standard deviation)"
+    interval = training.get("accuracy_interval")
+    if interval:
+        plus_minus += f", 95 % interval of the mean {100 * interval[0]:.2f}–{100 * interval[1]:.2f} %"
     subjects = [
         [subject, *_mean_and_range([r["per_subject"][subject] for r in repeats]), _percent(accuracy)]
         for subject, accuracy in chosen["per_subject"].items()
