@@ -8,7 +8,7 @@ import typer
 
 from edgeconv import __version__
 
-from . import bench, data, demo, doctor, evaluate, export, inspect, stream, train, verify
+from . import bench, data, demo, doctor, evaluate, export, inspect, score, stream, train, verify
 from .console import command, note
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ for _verb in (
     inspect.inspect,
     stream.stream,
     evaluate.evaluate,
+    score.score,
     bench.bench,
     doctor.doctor,
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +56,8 @@ def train(
     model_version: Annotated[str, typer.Option(help="Version written into the spec.")] = "1",
     runs: by.RunsOption = None,
     workers: by.WorkersOption = None,
+    engine: by.EngineOption = "local",
+    address: by.AddressOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
     allow_shared_subjects: Annotated[
         bool, typer.Option("--allow-shared-subjects", help="Accept people who are in both train and test.")
@@ -69,7 +70,7 @@ def train(
 
     Example: edgeconv train --network edge --out models/walk --repeats 3
     """
-    from edgeconv.runs.engine import Processes
+    from edgeconv.runs.engine import make_engine
     from edgeconv.runs.record import runs_folder
     from edgeconv.runtime.errors import UsageError
     from edgeconv.train.folds import fold_names
@@ -89,8 +90,8 @@ def train(
         if config.split != "official":
             raise UsageError(f"--split {config.split} fits many models and none for use; leave --out away")
         check_free(out, overwrite)
+    chosen_engine = make_engine(engine, workers, address)
     dataset = load_data(data, options=data_options(data_option))
-    engine = Processes(workers or len(os.sched_getaffinity(0)))
 
     def fit_all(config: TrainConfig) -> tuple[Run, list[FitRecord]]:
         fits = len(fold_names(dataset, config)) * config.repeats
@@ -99,7 +100,7 @@ def train(
                 dataset,
                 config,
                 runs_folder(runs),
-                engine=engine,
+                engine=chosen_engine,
                 allow_shared_subjects=allow_shared_subjects,
                 observers=[Reporter(config, show)],
             )

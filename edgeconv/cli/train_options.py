@@ -67,6 +67,16 @@ RunsOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option(help="Fits at once, each with one thread; by default as many as there are cores.")
 ]
+EngineOption = Annotated[
+    Literal["local", "ray"], typer.Option(help="Processes on this machine, or Ray here or on a cluster.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray cluster to join: auto, host:port or ray://host:port; by default Ray runs on this machine.",
+        metavar="ADDRESS",
+    ),
+]
 
 
 def network_options(

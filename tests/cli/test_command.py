@@ -8,7 +8,7 @@ import pytest
 
 import edgeconv
 
-VERBS = ["demo", "train", "export", "verify", "inspect", "stream", "evaluate", "bench", "doctor"]
+VERBS = ["demo", "train", "export", "verify", "inspect", "stream", "evaluate", "bench", "doctor", "score"]
 VERBS += ["data list", "data verify", "data recordings", "data fetch"]
 
 LIST_MODULES = """

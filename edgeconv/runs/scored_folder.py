@@ -1,0 +1,209 @@
+"""A folder of scored recordings: which are done, and with which model; so that a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import glob
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeconv import folder as files
+from edgeconv.runtime.errors import InputError, UsageError
+
+from .engine import Engine
+from .record import read_lines
+from .scoring import Model, Scored, Task, score_recording
+
+MANIFEST = "manifest.jsonl"
+ENDINGS = frozenset({".csv", ".tsv", ".txt", ".npy", ".wav"})
+"""Of files in a folder that are taken for recordings; a glob takes what it names."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recording that was found."""
+
+    path: Path
+    key: str
+    """Path below the folder that was given, with slashes."""
+
+    @property
+    def name(self) -> str:
+        """What its predictions call it: the path below the folder without ending."""
+        return self.key.removesuffix(self.path.suffix)
+
+
+def find_recordings(source: str, out: Path) -> list[Found]:
+    """Return the recordings in a folder and below it, or those that a glob names, in the order of their paths.
+
+    What lies in `out` and what is hidden is left out. Raises InputError where there is none, UsageError for an `out`
+    that would mix answers with recordings.
+    """
+    root, paths = Path(source), []
+    if root.is_dir():
+        paths = [path for path in root.rglob("*") if path.suffix.lower() in ENDINGS]
+    else:
+        if root.exists() and not glob.has_magic(source):
+            raise InputError(f"{source} is one file; `edgeconv stream` answers for one, this takes a folder or a glob")
+        root = Path(*root.parts[: _first_magic(root.parts)])
+        paths = list(root.glob(Path(source).relative_to(root).as_posix()))
+    if out.resolve() == root.resolve():
+        raise UsageError(f"--out is {root}, where the recordings are; name another folder, which may be inside it")
+    inside = out.resolve() if out.resolve() not in root.resolve().parents else None
+    found = [
+        Found(path, path.relative_to(root).as_posix())
+        for path in sorted(paths)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and inside not in path.resolve().parents
+    ]
+    if not found:
+        endings = ", ".join(sorted(ENDINGS))
+        raise InputError(f"{source} names no recordings; give a folder with files that end in {endings}, or a glob")
+    return found
+
+
+def _first_magic(parts: Sequence[str]) -> int:
+    return next((i for i, part in enumerate(parts) if glob.has_magic(part)), max(0, len(parts) - 1))
+
+
+@dataclass
+class Totals:
+    """What was done and what there is."""
+
+    recordings: int
+    scored: int = 0
+    done_before: int = 0
+    without_windows: int = 0
+    windows: int = 0
+    """Of all recordings, also those done before, as are `signal_s` and `labels`."""
+    signal_s: float = 0.0
+    new_windows: int = 0
+    seconds: float = 0.0
+    """That scoring took."""
+
+    def __post_init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self.errors: dict[str, str] = {}
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Count one recording as the manifest has it."""
+        self.windows += line["windows"]
+        self.without_windows += line["windows"] == 0
+        self.signal_s += line["signal_s"]
+        self.labels.update(line["labels"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        per_s = 1 / max(self.seconds, 1e-9)
+        return {
+            "recordings": self.recordings,
+            "scored": self.scored,
+            "done_before": self.done_before,
+            "failed": len(self.errors),
+            "without_windows": self.without_windows,
+            "windows": self.windows,
+            "signal_s": round(self.signal_s, 3),
+            "labels": dict(sorted(self.labels.items())),
+            "seconds": round(self.seconds, 3),
+            "recordings_per_s": round((self.scored + len(self.errors)) * per_s, 2),
+            "windows_per_s": round(self.new_windows * per_s, 1),
+            "errors": dict(sorted(self.errors.items())),
+        }
+
+
+@dataclass(frozen=True)
+class ScoredFolder:
+    """The folder that a bulk run fills: one file of answers for each recording, and a manifest."""
+
+    folder: Path
+
+    def score(
+        self,
+        recordings: Sequence[Found],
+        model: Model,
+        engine: Engine,
+        *,
+        overwrite: bool = False,
+        on_recording: Callable[[int], None] = lambda _done: None,
+    ) -> Totals:
+        """Score what is not done yet, write each file as soon as its answers are there, and return what there is.
+
+        A recording is done where the manifest has it with its present size and time of change, and the model's digest,
+        and its file is there. One that cannot be read is in the errors, and its old answers go.
+        Raises UsageError where the folder cannot be written, and what the engine raises.
+        """
+        digest, totals = model.digest, Totals(len(recordings))
+        began = time.perf_counter()
+        missing, states = [], {}
+        lines = self._start(overwrite)
+        for recording in recordings:
+            states[recording.key] = {**_state(recording.path), "model": digest}
+            line = lines.get(recording.key)
+            output = self.file(recording, model)
+            if line is None or not output.is_file() or {key: line.get(key) for key in _STATE} != states[recording.key]:
+                missing.append(recording)
+            else:
+                totals.done_before += 1
+                totals.add(line)
+        tasks = [Task(str(recording.path.absolute()), recording.name) for recording in missing]
+        for position, scored in engine.run(score_recording, model, tasks, lambda _event: None):
+            recording = missing[position]
+            self._keep(recording, model, states[recording.key], scored, totals)
+            on_recording(totals.scored + len(totals.errors))
+        totals.seconds = time.perf_counter() - began
+        return totals
+
+    def file(self, recording: Found, model: Model) -> Path:
+        """Return where the answers for a recording are: `walk.wav` → `walk.wav.csv`, so that no two share a file."""
+        return self.folder / f"{recording.key}.{model.format}"
+
+    def _start(self, overwrite: bool) -> dict[str, dict[str, Any]]:
+        """Return the manifest's lines by recording; what a crash left of a line goes."""
+        path = self.folder / MANIFEST
+        lines = {} if overwrite else {line["recording"]: line for line in read_lines(path)}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            files.write_text(path, "".join(map(_as_line, lines.values())))
+        except OSError as error:
+            raise UsageError(
+                f"{self.folder} cannot be written ({error.strerror}); name another folder with --out"
+            ) from None
+        return lines
+
+    def _keep(self, recording: Found, model: Model, state: dict[str, Any], scored: Scored, totals: Totals) -> None:
+        output = self.file(recording, model)
+        if scored.error is not None:
+            output.unlink(missing_ok=True)
+            totals.errors[recording.key] = scored.error
+            return
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(output, scored.data)
+        line = {
+            "recording": recording.key,
+            **state,
+            "windows": scored.windows,
+            "signal_s": scored.signal_s,
+            "labels": dict(scored.labels),
+        }
+        with (self.folder / MANIFEST).open("a", encoding="utf-8") as file:
+            file.write(_as_line(line))
+        totals.scored += 1
+        totals.new_windows += scored.windows
+        totals.add(line)
+
+
+_STATE = ("size", "mtime_ns", "model")
+
+
+def _state(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _as_line(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=True) + "\n"

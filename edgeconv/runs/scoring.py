@@ -1,0 +1,183 @@
+"""The answers to many recordings: what one recording's worker does, and the bytes of the file that it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgeconv.runtime.artefact import Precision
+from edgeconv.runtime.errors import InputError, MissingFileError, UsageError
+
+from .engine import Tell
+
+if TYPE_CHECKING:
+    from edgeconv.runtime import Classifier, Prediction
+    from edgeconv.runtime.spec import ModelSpec
+
+Format = Literal["csv", "jsonl", "parquet"]
+LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
+"""Timesteps pushed at once, as `edgeconv stream` does it: so many, or so many windows where these are longer."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exported model as values that travel, and how it is to answer."""
+
+    files: tuple[tuple[str, bytes], ...]
+    """Names and bytes of the ONNX files of a folder, or of the one file; what was tuned for a machine is not among
+    them, so that answers do not depend on the machine."""
+    precision: Precision
+    hop: int
+    format: Format
+
+    @classmethod
+    def read(cls, path: Path, *, precision: Precision, hop: int | None, format_: Format) -> Model:
+        """Read a model folder or an ONNX file, and see that it can be used.
+
+        Raises MissingFileError, ArtefactError and UsageError as `Classifier.load` and `StreamClassifier` do.
+        """
+        from edgeconv.runtime import Classifier, StreamClassifier
+
+        if hop is not None and hop < 1:
+            raise UsageError(f"--hop is {hop}; give a whole number of timesteps from 1")
+        classifier = Classifier.load(path, precision=precision)  # before anything is sent anywhere
+        hop = StreamClassifier(classifier, hop).hop
+        if format_ == "parquet":
+            require_pyarrow()
+        found = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
+        return cls(tuple((file.name, file.read_bytes()) for file in found), precision, hop, format_)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides the answers: files, precision, hop, format."""
+        digest = hashlib.sha256(f"{self.precision} {self.hop} {self.format}".encode())
+        for name, data in self.files:
+            digest.update(f"\n{name} {len(data)}\n".encode() + data)
+        return digest.hexdigest()
+
+    def load(self) -> Classifier:
+        """Open the model on the processor, with one thread."""
+        import onnxruntime
+
+        from edgeconv.runtime import Classifier
+
+        onnxruntime.set_default_logger_severity(4)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in self.files:
+                (Path(folder) / name).write_bytes(data)
+            alone = len(self.files) == 1
+            classifier = Classifier.load(
+                Path(folder) / self.files[0][0] if alone else Path(folder), precision=self.precision
+            )
+            classifier.forms(self.hop)  # opened while the files are there
+        return classifier
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recording that is to be scored."""
+
+    path: str
+    name: str
+    """What its predictions call it."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What came of a recording: the file of its answers, or why there is none."""
+
+    data: bytes = b""
+    windows: int = 0
+    signal_s: float = 0.0
+    labels: tuple[tuple[str, int], ...] = ()
+    """How many windows have which label."""
+    error: str | None = None
+
+
+def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
+    """Score one recording; that it cannot be read is an answer, too.
+
+    The file is the same, byte by byte, as `edgeconv stream RECORDING` writes it in this format.
+    """
+    from edgeconv.runtime import StreamClassifier
+    from edgeconv.runtime.sources import read_recording
+
+    classifier = _loaded(model)
+    spec = classifier.spec
+    stream = StreamClassifier(classifier, model.hop)
+    most = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
+    samples = 0
+    found: list[Prediction] = []
+    try:
+        for chunk in read_recording(task.path, spec.channel_names, most, spec.sampling_rate_hz):
+            samples += len(chunk)
+            found += stream.push(chunk)
+    except (InputError, OSError) as error:
+        return Scored(error=_in_words(error))
+    counted = Counter(prediction.label for prediction in found)
+    labels = tuple((label, counted[label]) for label in spec.labels if counted[label])
+    data = encode(found, task.name, spec, model.format)
+    return Scored(data, len(found), samples / spec.sampling_rate_hz, labels)
+
+
+def _in_words(error: InputError | OSError) -> str:
+    if isinstance(error, MissingFileError):
+        import socket
+
+        return f"{error} (looked for on {socket.gethostname()}: every machine must see the recordings at this path)"
+    return str(error)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Model) -> Classifier:
+    """Return the model's one session in this process."""
+    return model.load()
+
+
+def encode(found: list[Prediction], name: str, spec: ModelSpec, format_: Format) -> bytes:
+    """Return the bytes of a file of predictions."""
+    if format_ == "parquet":
+        return _parquet(found, name, spec)
+    from edgeconv.runtime.sinks import open_sink
+
+    text = io.StringIO()
+    sink = open_sink(format_, text, spec.labels)
+    for prediction in found:
+        sink.write(name, prediction)
+    sink.close()
+    return text.getvalue().encode("utf-8")
+
+
+def _parquet(found: list[Prediction], name: str, spec: ModelSpec) -> bytes:
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {
+        "recording": pa.array([name] * len(found), pa.string()),
+        "start_s": pa.array([prediction.start_s for prediction in found], pa.float64()),
+        "end_s": pa.array([prediction.end_s for prediction in found], pa.float64()),
+        "label": pa.array([prediction.label for prediction in found], pa.string()),
+        "confidence": pa.array([prediction.confidence for prediction in found], pa.float32()),
+    }
+    rows = [prediction.probabilities for prediction in found]
+    probabilities = np.stack(rows) if rows else np.empty((0, len(spec.labels)), np.float32)
+    for class_id, label in enumerate(spec.labels):
+        columns[f"probability_{label}"] = pa.array(np.ascontiguousarray(probabilities[:, class_id]))
+    out = io.BytesIO()
+    parquet.write_table(pa.table(columns), out)
+    return out.getvalue()
+
+
+def require_pyarrow() -> None:
+    """Raise UsageError where pyarrow is not installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise UsageError('--format parquet needs pyarrow; install it with `pip install "edgeconv[arrow]"`') from None
