@@ -18,6 +18,7 @@ from edgeconv.evaluate.keras_model import KerasModel
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UCI_HAR_ZIP = "UCI HAR Dataset.zip"
+HAPT_ZIP = "HAPT Data Set.zip"
 
 ROOT = "UCI HAR Dataset/"
 LABELS = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
@@ -124,14 +125,25 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KerasModel, "predict_alone", REALLY_ALONE)
 
 
+def real_data(name: str) -> Path:
+    """Return the path of a real data set; a test that needs it is skipped where it is not there."""
+    chosen = os.environ.get("EDGECONV_DATA")
+    folder = Path(chosen) if chosen else REPOSITORY.parent / "shared" / "data"
+    if not (folder / name).is_file():
+        pytest.skip(f"real data not found: set EDGECONV_DATA to the folder that holds '{name}'")
+    return folder / name
+
+
 @pytest.fixture(scope="session")
 def uci_har_zip() -> Path:
     """The real UCI HAR data set; a test that needs it is skipped where it is not there."""
-    chosen = os.environ.get("EDGECONV_DATA")
-    folder = Path(chosen) if chosen else REPOSITORY.parent / "shared" / "data"
-    if not (folder / UCI_HAR_ZIP).is_file():
-        pytest.skip(f"real data not found: set EDGECONV_DATA to the folder that holds '{UCI_HAR_ZIP}'")
-    return folder / UCI_HAR_ZIP
+    return real_data(UCI_HAR_ZIP)
+
+
+@pytest.fixture(scope="session")
+def hapt_zip() -> Path:
+    """The real HAPT data set; a test that needs it is skipped where it is not there."""
+    return real_data(HAPT_ZIP)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="UCI HAR or HAPT as folder or zip, or a generated set: synthetic-har (the default), synthetic-tones.",
+        help="UCI HAR or HAPT as folder or zip, a folder of labelled recordings, .ts files of UCR or UEA, an .npz "
+        "file that describes itself, or a generated set: synthetic-har (the default), synthetic-tones.",
         metavar="PATH",
     ),
 ]
@@ -31,7 +32,8 @@ ModelDataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="UCI HAR or HAPT as folder or zip, a generated set by its name, or an .npz file of windows.",
+        help="UCI HAR or HAPT as folder or zip, a folder of labelled recordings, .ts files of UCR or UEA, a "
+        "generated set by its name, or an .npz file of windows.",
         metavar="PATH",
     ),
 ]
@@ -39,8 +41,8 @@ DataOptionsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--data-option",
-        help="What is asked of the data set, several times for several: for HAPT window=128, hop=64, "
-        "transitions=leave-out, class or each.",
+        help="What is asked of the data set, several times for several: for HAPT and folders window=128, hop=64; for "
+        "HAPT transitions=leave-out, class or each; for folders leave-out=LABEL,LABEL; for .ts files rate=1 (Hz).",
         metavar="NAME=VALUE",
     ),
 ]

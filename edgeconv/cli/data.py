@@ -71,20 +71,22 @@ def recordings(
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.", metavar="DIR")],
     data: DataOption = None,
     data_option: DataOptionsOption = None,
-    split: Annotated[Literal["train", "test"], typer.Option(help="Whose recordings.")] = "test",
+    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Whose recordings.")] = "test",
     format_: Annotated[
         Literal["csv", "wav"] | None, typer.Option("--format", help="By default WAV for sounds, otherwise CSV.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace recordings written before.")] = False,
 ) -> None:
-    """Write continuous recordings as CSV or WAV, with one labels.csv that says what is when.
+    """Write continuous recordings as CSV or WAV, with labels.csv, what is when, and dataset.toml, all the rest.
+
+    --data reads such a folder again.
 
     Of HAPT, labels.csv names the transitions as well, as one class, unless --data-option transitions=… says otherwise.
 
     Example: edgeconv data recordings --out recordings
     """
+    from edgeconv.data import SPLITS, write_recordings
     from edgeconv.data import recordings as continuous
-    from edgeconv.data import write_recordings
     from edgeconv.data.load import known_options
     from edgeconv.data.write import usual_format
 
@@ -92,7 +94,8 @@ def recordings(
     if data is not None and "transitions" in known_options(data):
         options = {"transitions": "class", **options}
     dataset = load_data(data, options=options)
-    found = continuous(dataset, split)
+    sides = SPLITS if split == "all" else (split,)
+    found = [recording for side in sides for recording in continuous(dataset, side)]
     with progress(len(found)) as show:
         write_recordings(
             dataset,
@@ -103,7 +106,8 @@ def recordings(
             progress=lambda done, _: show(f"recordings of {dataset.name}", done),
         )
     seconds = sum(len(recording.samples) for recording in found) / dataset.sampling_rate_hz
-    note(f"{out} holds {len(found)} {split} recordings of {dataset.name}, {seconds / 60:.1f} minutes, and labels.csv")
+    whose = "" if split == "all" else f"{split} "
+    note(f"{out} holds {len(found)} {whose}recordings of {dataset.name}, {seconds / 60:.1f} minutes, and labels.csv")
 
 
 @app.command()

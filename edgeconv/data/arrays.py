@@ -1,4 +1,4 @@
-"""Windows of any origin from an `.npz` file, which the spec of a model says the meaning of.
+"""Windows of any origin from an `.npz` file, which the spec of a model, or the file itself, says the meaning of.
 
 The file holds, for `test` and, where int8 ranges are to be measured, for `train`:
 
@@ -6,7 +6,14 @@ The file holds, for `test` and, where int8 ranges are to be measured, for `train
     <split>_class_ids  integers [n], from 0: the place of the label in the spec
     <split>_subjects   integers [n]: who was recorded (one number for all where that is not known)
 
-and, if wanted, the texts `name` and `licence`, and `synthetic`, true for data that were generated.
+and, if wanted, the texts `name` and `licence`, and `synthetic`, true for data that were generated. Where no model is
+given, as for training, the file describes itself:
+
+    labels             texts [classes], in the order of the class ids
+    channel_names      texts [channels]
+    units              texts [channels]
+    sampling_rate_hz   a number
+    hop                an integer: timesteps between the starts of two windows
 """
 
 from __future__ import annotations
@@ -20,29 +27,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeconv import folder as files
-from edgeconv.runtime.errors import InputError, MissingFileError
-from edgeconv.runtime.spec import ModelSpec
+from edgeconv.runtime.errors import ArtefactError, InputError, MissingFileError
+from edgeconv.runtime.spec import Channel, ModelSpec
 from edgeconv.runtime.windows import as_float32, as_tokens, require_finite
 
 from .dataset import SPLITS, Dataset, Split
 
 PARTS = ("windows", "class_ids", "subjects")
 OTHERS = ("name", "licence", "synthetic")
+DESCRIPTION = {
+    "labels": "np.array(['rest', 'walk'])",
+    "channel_names": "np.array(['acc_x', 'acc_y'])",
+    "units": "np.array(['g', 'g'])",
+    "sampling_rate_hz": "50.0",
+    "hop": "64",
+}
+"""Arrays by which a file describes itself, each with an example."""
 
 
-def load_arrays(path: Path, spec: ModelSpec) -> Dataset:
-    """Return the windows of an `.npz` file as the data set of a model.
+def load_arrays(path: Path, spec: ModelSpec | None = None) -> Dataset:
+    """Return the windows of an `.npz` file as the data set of a model, or as the file describes itself.
 
-    Without training windows the split `train` is empty. Raises MissingFileError, or InputError that names the array and
+    With a spec the file's own description, where there is one, is checked against it, but for the hop. Without training
+    windows the split `train` is empty. Raises MissingFileError, or InputError that names the array and
     says what is wrong with it.
     """
     arrays = _read(path)
-    known = {f"{split}_{part}" for split in SPLITS for part in PARTS} | set(OTHERS)
+    known = {f"{split}_{part}" for split in SPLITS for part in PARTS} | set(OTHERS) | set(DESCRIPTION)
     unknown = sorted(set(arrays) - known)
     if unknown:
         raise InputError(
             f"{path} holds {', '.join(unknown)}, which is not known; the arrays are "
-            f"{', '.join(f'{split}_{part}' for split in SPLITS for part in PARTS)} and {', '.join(OTHERS)}"
+            f"{', '.join(f'{split}_{part}' for split in SPLITS for part in PARTS)}, {', '.join(OTHERS)}, and for "
+            f"training {', '.join(DESCRIPTION)}"
         )
     wanted = [split for split in SPLITS if split == "test" or any(f"{split}_{part}" in arrays for part in PARTS)]
     missing = [f"{split}_{part}" for split in wanted for part in PARTS if f"{split}_{part}" not in arrays]
@@ -51,6 +68,10 @@ def load_arrays(path: Path, spec: ModelSpec) -> Dataset:
             f"{path} lacks {', '.join(missing)}; each split has windows, class_ids and subjects (who was recorded, one "
             "number for all where that is not known)"
         )
+    if spec is None:
+        spec = _described(arrays, path)
+    else:
+        _require_agreement(arrays, spec, path)
     splits = {split: _split(arrays, split, spec, path) for split in wanted}
     if not len(splits["test"]):
         raise InputError(f"{path}: test_windows holds no window; an export is proved on the test windows")
@@ -85,6 +106,50 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} is not an .npz file that can be read ({' '.join(str(error).split())[:120]}); write arrays of "
             "numbers with `numpy.savez`"
         ) from None
+
+
+def _described(arrays: Mapping[str, NDArray[Any]], path: Path) -> ModelSpec:
+    """Return what the file says of its windows as a spec; raises one InputError for all that it does not say."""
+    if missing := [name for name in DESCRIPTION if name not in arrays]:
+        example = ", ".join(f"{name}={DESCRIPTION[name]}" for name in missing)
+        raise InputError(
+            f"{path} holds windows and does not say what they are: {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing, and no model is given whose spec says it; save the file "
+            f"again with np.savez(…, {example})"
+        )
+    for name in ("labels", "channel_names", "units"):
+        if arrays[name].dtype.kind != "U" or arrays[name].ndim != 1:
+            raise InputError(f"{path}: {name} is {arrays[name].dtype} {list(arrays[name].shape)}; texts [n] expected")
+    for name, kinds in (("sampling_rate_hz", "fiu"), ("hop", "iu")):
+        if arrays[name].dtype.kind not in kinds or arrays[name].ndim:
+            what = "a number" if "f" in kinds else "an integer"
+            raise InputError(f"{path}: {name} is {arrays[name].dtype} {list(arrays[name].shape)}; {what} expected")
+    names, units = arrays["channel_names"].tolist(), arrays["units"].tolist()
+    shape = arrays["test_windows"].shape
+    if len(names) != len(units) or len(shape) != 3 or shape[2] != len(names):
+        raise InputError(
+            f"{path} has {len(names)} channel_names, {len(units)} units and test_windows {list(shape)}; one name and "
+            "one unit for each channel of [n, window, channels] expected"
+        )
+    channels = tuple(Channel(name, unit) for name, unit in zip(names, units, strict=True))
+    rate_hz, labels = float(arrays["sampling_rate_hz"]), tuple(arrays["labels"].tolist())
+    try:
+        return ModelSpec(path.stem, "", channels, rate_hz, shape[1], int(arrays["hop"]), labels)
+    except ArtefactError as error:
+        raise InputError(f"{path}: {str(error).partition('is not valid: ')[2]}") from None
+
+
+def _require_agreement(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec, path: Path) -> None:
+    """Raise InputError where the file describes itself otherwise than the spec of the model does."""
+    expected = {
+        "labels": list(spec.labels),
+        "channel_names": list(spec.channel_names),
+        "units": [channel.unit for channel in spec.channels],
+        "sampling_rate_hz": spec.sampling_rate_hz,
+    }
+    for name, value in expected.items():
+        if name in arrays and arrays[name].tolist() != value:
+            raise InputError(f"{path}: {name} is {arrays[name].tolist()}, and the model's spec says {value}")
 
 
 def _split(arrays: Mapping[str, NDArray[Any]], split: str, spec: ModelSpec, path: Path) -> Split:

@@ -49,6 +49,18 @@ def choice(*names: str) -> Option:
     return Option(names[0], " or ".join([", ".join(names[:-1]), names[-1]]), parse)
 
 
+def names() -> Option:
+    """Return an option that is names separated by commas, by default none; its value is a sorted tuple."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = sorted({name.strip() for name in text.split(",")} - {""})
+        if not found:
+            raise ValueError
+        return tuple(found)
+
+    return Option((), "names separated by commas", parse)
+
+
 def read_options(what: str, given: Given, known: Known) -> dict[str, Any]:
     """Return the value of every option that `what` knows, its default where it is not given.
 
@@ -74,7 +86,9 @@ def asked_for(values: Mapping[str, Any], known: Known) -> dict[str, str]:
 
 
 def as_text(value: object) -> str:
-    """Return a value in its normal form: `50` and `50.0` are the same rate."""
+    """Return a value in its normal form: `50` and `50.0` are the same rate, names are sorted."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -17,9 +17,11 @@ import numpy as np
 
 from edgeconv.runtime.errors import InputError, UsageError
 
-from .dataset import Dataset, Recording
+from .dataset import SPLITS, Dataset, Recording
+from .described import DESCRIPTION_FILE, WRITTEN, Description, description_toml
+from .label_table import LABELS_FILE, LABELS_HEADER, SUBJECT
+from .stitch import recordings as recordings_of
 
-LABELS_FILE = "labels.csv"
 FULL_SCALE = "full scale"
 """Unit of sounds: what a WAV file holds."""
 FileFormat = Literal["csv", "wav"]
@@ -35,11 +37,14 @@ def write_recordings(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
-    """Write each recording as `<name>.csv` or `<name>.wav` and all segments as `labels.csv`; return the paths.
+    """Write each recording as `<name>.csv` or `<name>.wav`, all segments as `labels.csv`, and `dataset.toml`.
+
+    `load_data` reads the folder again, with the same windows, class ids and subjects. Returns the recordings' paths.
 
     A WAV file has PCM of as few bits as give every value back: 16, 24 or 32. A CSV file has the columns `time_s` and
     one per channel, in its unit; values in the shortest form that reads back to the same float32. `labels.csv` has
-    recording, start_s, end_s (the first moment after the segment) and label. The folder appears complete or not at all.
+    recording, start_s, end_s (the first moment after the segment), label and, where that is known, subject. The folder
+    appears complete or not at all.
     `progress` is told how many of how many are written. Raises UsageError where the folder holds something: with
     `overwrite` only where that is not what this function writes; InputError for a recording that does not fit the data
     set, the disk or a WAV file.
@@ -59,6 +64,7 @@ def write_recordings(
             if progress is not None:
                 progress(number, len(recordings))
         _write_text(aside / LABELS_FILE, _labels_csv(dataset, recordings))
+        _write_text(aside / DESCRIPTION_FILE, f"{WRITTEN}\n{description_toml(_describe(dataset, recordings))}")
         _put_in_place(aside, target)
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror or error}); give another place") from None
@@ -103,7 +109,10 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if names and not overwrite:
         raise UsageError(f"{target} is not empty; give another folder, or say to overwrite it")
     # Overwriting replaces the whole folder, so it must hold nothing else: a slip must not cost anybody's files.
-    others = sorted(name for name in names if not name.endswith((".csv", ".wav")))
+    description = target / DESCRIPTION_FILE
+    ours = not description.exists() or description.read_text(encoding="utf-8", errors="replace").startswith(WRITTEN)
+    written = (".csv", ".wav", *([DESCRIPTION_FILE] if ours else []))
+    others = sorted(name for name in names if not name.endswith(written))
     if names and (others or LABELS_FILE not in names):
         what = f"also holds {others[0]}" if others else f"holds no {LABELS_FILE}"
         raise UsageError(f"{target} was not written by edgeconv ({what}) and is not overwritten; give another folder")
@@ -162,9 +171,37 @@ def _labels_csv(dataset: Dataset, recordings: Sequence[Recording]) -> str:
     decimals = time_decimals(dataset.sampling_rate_hz)
     text = StringIO()
     table = writer(text, lineterminator="\n")
-    table.writerow(["recording", "start_s", "end_s", "label"])
+    table.writerow([*LABELS_HEADER, *([SUBJECT] if dataset.subjects_known else [])])
     for recording in recordings:
+        subject = [recording.subject] if dataset.subjects_known else []
         for segment in recording.segments:
             times = (f"{at / dataset.sampling_rate_hz:.{decimals}f}" for at in (segment.start, segment.end))
-            table.writerow([recording.name, *times, dataset.labels[segment.class_id]])
+            table.writerow([recording.name, *times, dataset.labels[segment.class_id], *subject])
     return text.getvalue()
+
+
+def _describe(dataset: Dataset, recordings: Sequence[Recording]) -> Description:
+    """Return what the files do not say; the test side by subjects where they are known and on one side only."""
+    labelled = [recording for recording in recordings if recording.segments]
+    train, test = (
+        {*dataset.split(side).subjects.tolist(), *(one.subject for one in dataset.continuous.get(side, ()))}
+        for side in SPLITS
+    )
+    by_subject = dataset.subjects_known and not train & test
+    if by_subject:
+        names = tuple(str(subject) for subject in sorted(test & {recording.subject for recording in labelled}))
+    else:
+        tests = {recording.name for recording in recordings_of(dataset, "test")}
+        names = tuple(recording.name for recording in labelled if recording.name in tests)
+    return Description(
+        name=dataset.name,
+        licence=dataset.licence,
+        synthetic=dataset.synthetic,
+        sampling_rate_hz=dataset.sampling_rate_hz,
+        window=dataset.window,
+        hop=dataset.hop,
+        channels=dataset.channels,
+        labels=dataset.labels,
+        test_subjects=names if by_subject else None,
+        test_recordings=None if by_subject else names,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeconv.data.dataset import Dataset, Split
+from edgeconv.data.dataset import SPLITS, Dataset, Split
 from edgeconv.runtime.errors import InputError, UsageError
 
 from .config import TrainConfig
@@ -29,11 +29,25 @@ class Fold:
 def fold_names(dataset: Dataset, config: TrainConfig) -> list[str]:
     """Return the names of the folds of a config's split.
 
-    Raises UsageError where the data set has too few subjects for it, or does not say who was recorded.
+    Raises UsageError where the data set has too few subjects for it, does not say who was recorded, or has no windows
+    on a side that is needed.
     """
     subjects = np.unique(dataset.train.subjects)
+    sides = [
+        name for name in SPLITS if not len(dataset.split(name)) and (name == "train" or config.split == "official")
+    ]
+    if sides:
+        raise UsageError(
+            f"{dataset.name} has no windows on its {' and '.join(sides)} side; give data with both, or without a test "
+            "side take --split folds, random or leave-one-subject-out"
+        )
     if config.split == "official":
         return [OFFICIAL]
+    if config.split != "random" and not dataset.subjects_known:
+        raise UsageError(
+            f"{dataset.name} does not say who was recorded, so it cannot be split by subject ({config.split}); take "
+            "--split official or random, or say the subjects in the data"
+        )
     if config.split == "leave-one-subject-out":
         _need(len(subjects), 2, dataset, "leaving one out")
         return [f"subject-{subject:02}" for subject in subjects]

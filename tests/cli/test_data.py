@@ -131,7 +131,11 @@ def test_recordings_of_a_data_set_are_its_windows_joined_again(run, own_cache, t
     assert f"{tmp_path / 'out'} holds 3 test recordings of UCI HAR, 0.1 minutes, and labels.csv" in outcome.notes
     assert not any("synthetic" in note for note in outcome.notes)
     names = ["test_s02_001", "test_s02_002", "test_s04_001"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["labels.csv", *(f"{n}.csv" for n in names)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "dataset.toml",
+        "labels.csv",
+        *(f"{n}.csv" for n in names),
+    ]
     for name, window in zip(names, tiny.windows["test"], strict=True):
         header, rows = read_recording(tmp_path / "out" / f"{name}.csv")
         assert header == ["time_s", *CHANNELS]
@@ -139,17 +143,26 @@ def test_recordings_of_a_data_set_are_its_windows_joined_again(run, own_cache, t
         np.testing.assert_allclose(rows[:, 0], np.arange(128) / 50)
     labels = (tmp_path / "out" / "labels.csv").read_text().splitlines()
     assert labels == [
-        "recording,start_s,end_s,label",
-        "test_s02_001,0.00,2.56,WALKING_DOWNSTAIRS",
-        "test_s02_002,0.00,2.56,SITTING",
-        "test_s04_001,0.00,2.56,WALKING",
+        "recording,start_s,end_s,label,subject",
+        "test_s02_001,0.00,2.56,WALKING_DOWNSTAIRS,2",
+        "test_s02_002,0.00,2.56,SITTING,2",
+        "test_s04_001,0.00,2.56,WALKING,4",
     ]
 
 
 def test_the_training_side_can_be_asked_for(run, own_cache, tiny, tmp_path):
     outcome = run("data", "recordings", "--data", tiny.as_zip(), "--out", tmp_path / "out", "--split", "train")
     assert outcome.code == 0
-    assert {path.name[:5] for path in (tmp_path / "out").iterdir()} == {"train", "label"}
+    assert {path.name[:5] for path in (tmp_path / "out").iterdir()} == {"train", "label", "datas"}
+
+
+def test_both_sides_together_are_the_data_set_again(run, own_cache, tiny, tmp_path):
+    path = tiny.as_zip()
+    outcome = run("data", "recordings", "--data", path, "--out", tmp_path / "out", "--split", "all")
+    assert any("out holds 8 recordings of UCI HAR" in note for note in outcome.notes)
+    hashes = [run("data", "verify", "--data", data).out.split()[4] for data in (path, tmp_path / "out")]
+    assert len(hashes[0]) > 60
+    assert hashes[0] == hashes[1]
 
 
 def test_without_data_the_generated_set_is_written_and_called_synthetic(run, own_cache, tmp_path):
@@ -157,8 +170,9 @@ def test_without_data_the_generated_set_is_written_and_called_synthetic(run, own
     assert outcome.code == 0
     assert outcome.notes[0].startswith("data: synthetic HAR-like data (generated, not measured), ")
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(files) == 9
-    assert files[0] == "labels.csv"
+    assert len(files) == 10
+    assert files[:2] == ["dataset.toml", "labels.csv"]
+    del files[0]
     header, rows = read_recording(tmp_path / "out" / files[1])
     assert header == ["time_s", *CHANNELS]
     assert len(rows) > 4 * 60 * 50
@@ -172,8 +186,8 @@ def test_the_official_test_side_becomes_257_recordings_with_nothing_half_written
     assert outcome.code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     files = sorted((tmp_path / "out").iterdir())
-    assert len(files) == 258
-    recordings = [path for path in files if path.name != "labels.csv"]
+    assert len(files) == 259
+    recordings = [path for path in files if path.name not in ("dataset.toml", "labels.csv")]
     windows = 0
     for path in recordings:
         text = path.read_text()
@@ -338,7 +352,7 @@ def test_sounds_are_written_as_wav_files_unless_told_otherwise(run, tmp_path, mo
     outcome = run("data", "recordings", "--data", "synthetic-tones", "--out", tmp_path / "out", *format_)
     assert outcome.code == 0, outcome.err
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["labels.csv", f"synthetic-room-101.{ending}"]
+    assert names == ["dataset.toml", "labels.csv", f"synthetic-room-101.{ending}"]
 
 
 def test_the_data_of_a_model_of_generated_sounds_are_generated_again(tmp_path, monkeypatch, capsys):

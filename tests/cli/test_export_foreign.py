@@ -172,8 +172,8 @@ def test_the_data_of_a_model_made_elsewhere_must_be_given(adopted, run):
 
 def test_training_does_not_take_windows_whose_meaning_it_does_not_know(run, data, tmp_path):
     outcome = run("train", "--out", tmp_path / "net", "--data", data)
-    assert outcome.code == 2
-    assert "no model is given" in outcome.error
+    assert outcome.code == 3
+    assert "labels, channel_names, units, sampling_rate_hz, hop are missing, and no model is given" in outcome.error
 
 
 def test_a_model_that_reads_tokens_is_refused_by_what_needs_samples(run, models, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeconv.data import load_arrays, load_data
-from edgeconv.runtime import Channel, InputError, MissingFileError, ModelSpec, UsageError
+from edgeconv.runtime import Channel, InputError, MissingFileError, ModelSpec
 
 SPEC = ModelSpec("net", "1", (Channel("x", "g"), Channel("y", "g")), 50.0, 5, 2, ("a", "b", "c"))
 TEXTS = ModelSpec("texts", "1", (), 1.0, 5, 5, ("a", "b"), input="tokens", vocabulary=9)
@@ -118,6 +118,49 @@ def test_what_is_no_npz_file_is_refused(tmp_path, write):
         load_arrays(tmp_path / "one.npz", SPEC)
 
 
-def test_without_a_spec_nobody_knows_what_the_windows_are(write):
-    with pytest.raises(UsageError, match=r"own.npz holds windows whose channels.*no model is given"):
+DESCRIBED = {
+    "labels": np.array(SPEC.labels),
+    "channel_names": np.array(["x", "y"]),
+    "units": np.array(["g", "g"]),
+    "sampling_rate_hz": 50,
+    "hop": 2,
+}
+
+
+def test_a_file_that_describes_itself_needs_no_spec(write):
+    path = write(GOOD | split_of("train", 3) | DESCRIBED)
+    dataset = load_data(path)
+    assert (dataset.labels, dataset.channels, dataset.hop, dataset.window) == (SPEC.labels, SPEC.channels, 2, 5)
+    assert dataset.content_hash() == load_data(path, SPEC).content_hash()
+
+
+def test_all_that_a_file_does_not_say_is_asked_for_at_once(write):
+    with pytest.raises(InputError, match=r"labels, channel_names, units, sampling_rate_hz, hop are missing.*hop=64\)"):
         load_data(write(GOOD))
+    with pytest.raises(InputError, match=r"hop is missing.*np\.savez\(…, hop=64\)"):
+        load_data(write(GOOD | {key: value for key, value in DESCRIBED.items() if key != "hop"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        ({"labels": np.arange(3)}, r"labels is int64 \[3\]; texts \[n\] expected"),
+        ({"hop": 2.5}, r"hop is float64 \[\]; an integer expected"),
+        ({"hop": 0}, "window and hop must be at least 1"),
+        ({"sampling_rate_hz": np.array([50])}, r"sampling_rate_hz is int64 \[1\]; a number expected"),
+        ({"units": np.array(["g"])}, r"2 channel_names, 1 units and test_windows \[4, 5, 2\]"),
+        ({"channel_names": np.array(["x", "x"])}, "channel names repeat"),
+    ],
+)
+def test_a_description_that_cannot_be_is_named(write, change, telling):
+    with pytest.raises(InputError, match=telling):
+        load_data(write(GOOD | DESCRIBED | change))
+
+
+@pytest.mark.parametrize(
+    "change", [{"units": np.array(["g", "m/s2"])}, {"sampling_rate_hz": 49.0}, {"labels": np.array(["b", "a", "c"])}]
+)
+def test_a_description_other_than_the_model_s_is_refused(write, change):
+    (name,) = change
+    with pytest.raises(InputError, match=f"{name} is .*, and the model's spec says"):
+        load_data(write(GOOD | DESCRIBED | change), SPEC)

@@ -1,8 +1,6 @@
 """HAPT: a generated set in its layout, and the counts of the real one."""
 
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,13 +99,8 @@ def test_a_lacking_file_is_named(files, tmp_path):
         Hapt(as_zip(tmp_path, files)).load({"window": 5})
 
 
-def test_the_real_set_has_the_windows_that_its_segments_hold():
-    chosen = os.environ.get("EDGECONV_DATA")
-    folder = Path(chosen) if chosen else Path(__file__).resolve().parents[3] / "shared" / "data"
-    path = folder / "HAPT Data Set.zip"
-    if not path.is_file():
-        pytest.skip("real data not found: set EDGECONV_DATA")
-    dataset = load_data(path)
+def test_the_real_set_has_the_windows_that_its_segments_hold(hapt_zip):
+    dataset = load_data(hapt_zip)
     assert np.bincount(dataset.train.class_ids).tolist() == [1226, 1073, 987, 1293, 1423, 1413]
     assert np.bincount(dataset.test.class_ids).tolist() == [496, 471, 420, 508, 556, 545]
     assert set(dataset.test.subjects) == {2, 4, 9, 10, 12, 13, 18, 20, 24}

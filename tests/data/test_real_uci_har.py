@@ -61,7 +61,7 @@ def test_stitched_recordings_cut_back_to_all_rows_bit_for_bit(uci_har, split):
 def test_written_recordings_read_back_bit_for_bit(uci_har, tmp_path):
     found = recordings(uci_har, "test")
     paths = write_recordings(uci_har, found, tmp_path / "out")
-    assert len(list((tmp_path / "out").iterdir())) == 258
+    assert len(list((tmp_path / "out").iterdir())) == 259  # with labels.csv and dataset.toml
     for path, recording in zip(paths, found, strict=True):
         table = np.loadtxt(path, delimiter=",", skiprows=1)
         assert table[:, 1:].astype(np.float32).tobytes() == recording.samples.tobytes()

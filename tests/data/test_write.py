@@ -42,9 +42,9 @@ def test_labels_give_recording_start_end_and_name(dataset, tmp_path):
     write_recordings(dataset, [RECORDING, replace(RECORDING, name="other", segments=())], tmp_path / "out")
     with (tmp_path / "out" / "labels.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [
-            ["recording", "start_s", "end_s", "label"],
-            ["walk", "0.00", "0.06", "GAIT"],
-            ["walk", "0.06", "0.08", "REST"],
+            ["recording", "start_s", "end_s", "label", "subject"],
+            ["walk", "0.00", "0.06", "GAIT", "2"],
+            ["walk", "0.06", "0.08", "REST", "2"],
         ]
 
 
@@ -86,11 +86,20 @@ def test_overwriting_spares_what_edgeconv_did_not_write(dataset, tmp_path, names
     assert all((tmp_path / name).read_text() == "mine" for name in names)
 
 
+def test_a_description_by_hand_is_not_overwritten(dataset, tmp_path):
+    write_recordings(dataset, [RECORDING], tmp_path / "out")
+    by_hand = (tmp_path / "out" / "dataset.toml").read_text().partition("\n")[2]
+    (tmp_path / "out" / "dataset.toml").write_text(by_hand)
+    with pytest.raises(UsageError, match=r"also holds dataset\.toml"):
+        write_recordings(dataset, [RECORDING], tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "dataset.toml").read_text() == by_hand
+
+
 def test_overwriting_replaces_the_whole_folder(dataset, tmp_path):
     out = tmp_path / "out"
     write_recordings(dataset, [RECORDING], out)
     write_recordings(dataset, [replace(RECORDING, name="run")], out, overwrite=True)
-    assert sorted(path.name for path in out.iterdir()) == ["labels.csv", "run.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["dataset.toml", "labels.csv", "run.csv"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -127,7 +136,7 @@ def test_an_interruption_leaves_all_as_it_was(dataset, tmp_path, error, before):
     with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else InputError):
         write_recordings(dataset, two, out, overwrite=True, progress=stop)
     there = sorted(path.name for path in tmp_path.rglob("*"))
-    assert there == (["labels.csv", "out", "walk.csv"] if before else [])
+    assert there == (["dataset.toml", "labels.csv", "out", "walk.csv"] if before else [])
 
 
 def test_progress_is_told_how_many_are_written(dataset, tmp_path):

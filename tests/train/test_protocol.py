@@ -177,6 +177,24 @@ def test_more_folds_than_subjects_are_refused(small):
         fold_names(small, TrainConfig(split="folds"))
 
 
+@pytest.mark.parametrize("split", ["folds", "leave-one-subject-out"])
+def test_a_set_that_does_not_say_who_was_recorded_is_not_split_by_subject(small, split):
+    unknown = replace(small, subjects_known=False)
+    with pytest.raises(UsageError, match=r"does not say who was recorded.*take --split official or random"):
+        fold_names(unknown, TrainConfig(split=split, folds=2))
+    assert len(fold_names(unknown, TrainConfig(split="random", folds=2))) == 2
+    assert fold_names(unknown, TrainConfig()) == ["official"]
+
+
+def test_a_side_without_windows_is_refused_where_it_is_needed(small):
+    nothing = Split(small.test.windows[:0], small.test.class_ids[:0], small.test.subjects[:0])
+    with pytest.raises(UsageError, match="no windows on its test side"):
+        fold_names(replace(small, test=nothing), TrainConfig())
+    assert len(fold_names(replace(small, test=nothing), TrainConfig(split="folds", folds=2))) == 2
+    with pytest.raises(UsageError, match="no windows on its train side"):
+        fold_names(replace(small, train=nothing), TrainConfig(split="random"))
+
+
 def test_a_cross_validation_fits_each_fold_and_says_what_all_say_together(small, tmp_path):
     run, records = run_protocol(small, TrainConfig(split="folds", folds=2, repeats=1, epochs=1), tmp_path)
     assert [record.name.fold for record in records] == ["folds-1", "folds-2"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingFileError, UsageError
 from .foreign import refuse_foreign
 from .npy import NPY_MAGIC, read_npy
+from .parquet import PARQUET_MAGIC, read_parquet
 from .text import read_text
 from .wav import WAV_MAGIC, read_wav
 
@@ -27,17 +28,19 @@ def read_recording(
     r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
 
     An NPY file holds [timesteps, channels], a WAV file the model's channels in its order, as fractions of full scale,
-    −1 … 1. Anything else is text in UTF-8, one sample a line, separated by tabs,
-    semicolons, commas or white space. Its columns are found by the names in its header, in any order and among
-    others; without a header it has the model's channels in the model's order. A long text file is read ahead on a
-    second core, with pyarrow or polars where it is installed; a pipe is read as its samples come.
+    −1 … 1. A Parquet file, which pyarrow or polars reads, has columns of the channels' names. Anything else is text in
+    UTF-8, one sample a line, separated by tabs, semicolons, commas or white space. Its columns are found by the names
+    in its header, in any order and among others; without a header it has the model's channels in the model's order. A
+    long text file is read ahead on a second core, with pyarrow or polars where it is installed; a pipe is read as its
+    samples come.
 
     channels: names in the model's order
     chunk: most timesteps in one piece; pieces are also cut where the reader's own blocks end
     sampling_rate_hz: the model's, which that of a WAV file must be; None does not ask. Other files do not say theirs.
     Yields float32 [n, channels] with 1 ≤ n ≤ chunk, in the file's unit. All errors come while iterating, those of the
     file as a whole at the first step: MissingFileError where there is no file, and InputError for one that cannot be
-    read, is empty, does not have the channels or the rate, or holds a value that is missing, no number or not finite.
+    read, is empty, does not have the channels or the rate, or holds a value that is missing, no number or not finite;
+    DependencyError for a Parquet file that nothing reads.
     """
     if chunk < 1:
         raise UsageError(f"chunk is {chunk}; expected 1 or more timesteps")
@@ -48,6 +51,10 @@ def read_recording(
             blocks = read_npy(file, where, channels)
         elif head.startswith(WAV_MAGIC):
             blocks = read_wav(file, where, channels, sampling_rate_hz, _measure(file))
+        elif head.startswith(PARQUET_MAGIC):
+            if not _measure(file):
+                raise InputError(f"{where}: a Parquet file cannot be read from a pipe; expected a file on disk")
+            blocks = read_parquet(where, channels)
         else:
             refuse_foreign(head, where)
             blocks = read_text(file, where, channels, _measure(file))

@@ -16,7 +16,6 @@ FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", UNPACK),
-    (b"PAR1", "a Parquet file", CONVERT),
     (b"ARROW1", "an Arrow file", CONVERT),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
     (b"MATLAB 5.0", "a MATLAB file", CONVERT),

@@ -148,7 +148,7 @@ def test_a_channel_alone_needs_no_delimiter(read):
         ("x,y\n1,2\n".encode("utf-32"), ["UTF-32 text", "save it as UTF-8"]),
         (b"PK\x03\x04\x14\0", ["ZIP archive", "unpack it first"]),
         (b"\x1f\x8b\x08\0", ["gzip", "unpack it first"]),
-        (b"PAR1\x15\0", ["Parquet", "save it as CSV or NPY"]),
+        (b"PAR1\x15\0", ["the Parquet file cannot be read", "copy it again"]),
     ],
 )
 def test_bad_input_is_refused_in_words_that_name_it(read, tmp_path, content, parts):
