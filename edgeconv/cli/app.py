@@ -8,7 +8,7 @@ import typer
 
 from edgeconv import __version__
 
-from . import bench, data, demo, doctor, evaluate, export, inspect, score, stream, train, verify
+from . import bench, data, demo, doctor, evaluate, export, inspect, runs, score, search, stream, train, verify
 from .console import command, note
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def options(
 for _verb in (
     demo.demo,
     train.train,
+    search.search,
     export.export,
     verify.verify,
     inspect.inspect,
@@ -52,6 +53,7 @@ for _verb in (
 ):
     app.command()(command(_verb))
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 
 def run() -> int:

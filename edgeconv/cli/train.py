@@ -58,6 +58,9 @@ def train(
     workers: by.WorkersOption = None,
     engine: by.EngineOption = "local",
     address: by.AddressOption = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Send the run to MLflow: MLFLOW_TRACKING_URI, or a store in --runs.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
     allow_shared_subjects: Annotated[
         bool, typer.Option("--allow-shared-subjects", help="Accept people who are in both train and test.")
@@ -72,10 +75,12 @@ def train(
     """
     from edgeconv.runs.engine import make_engine
     from edgeconv.runs.record import runs_folder
+    from edgeconv.runs.tracker import Tracker, tracked
     from edgeconv.runtime.errors import UsageError
     from edgeconv.train.folds import fold_names
     from edgeconv.train.place import check_free, place
     from edgeconv.train.protocol import run_protocol
+    from edgeconv.train.summary import summary
 
     given = {
         "split": split, "folds": folds, "repeats": repeats, "epochs": epochs, "batch_size": batch_size, "seed": seed,
@@ -92,17 +97,18 @@ def train(
         check_free(out, overwrite)
     chosen_engine = make_engine(engine, workers, address)
     dataset = load_data(data, options=data_options(data_option))
+    tracker = Tracker(runs_folder(runs), summary, lambda why: note(f"warning: {why}")) if track else None
 
     def fit_all(config: TrainConfig) -> tuple[Run, list[FitRecord]]:
         fits = len(fold_names(dataset, config)) * config.repeats
-        with progress(fits * config.epochs) as show:
+        with progress(fits * config.epochs) as show, tracked(tracker) as trackers:
             return run_protocol(
                 dataset,
                 config,
                 runs_folder(runs),
                 engine=chosen_engine,
                 allow_shared_subjects=allow_shared_subjects,
-                observers=[Reporter(config, show)],
+                observers=[Reporter(config, show), *trackers],
             )
 
     run, records = fit_all(config)
@@ -121,6 +127,8 @@ def train(
     training = place(
         run, records, dataset, config, out, version=model_version, allow_shared_subjects=allow_shared_subjects
     )
+    if tracker is not None:
+        tracker.model(out)
     note(f"{run.folder} holds the {count(len(records), 'fit')}")
     note(f"{out} holds the model of repeat {training['chosen_repeat']}; next: edgeconv export {out}")
 
