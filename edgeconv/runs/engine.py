@@ -69,6 +69,7 @@ def check_workers(workers: int | None) -> None:
         raise UsageError(f"workers is {workers}; give a whole number from 1")
 
 
+@dataclass(frozen=True)
 class InProcess:
     """One task after another, here."""
 
