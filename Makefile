@@ -3,6 +3,7 @@
 PYTHON ?= python3
 DEVICE ?= cpu
 DATA   ?=
+HAPT   ?=
 PYTHONS ?= python3.12 python3.13
 DEMO   ?= edgeconv-demo
 WORKERS ?= 2
@@ -63,8 +64,8 @@ format: $(READY)  ## Rewrite the code in the project's style.
 lock: $(READY)  ## Write the lock files anew, with the newest versions that pyproject.toml allows.
 	PATH="$(abspath $(BIN)):$$PATH" tools/lock.sh
 
-reproduce: $(READY)  ## Repeat the protocol on the real data (DATA=…, or downloaded) and rebuild models/
-	BIN=$(BIN) tools/reproduce.sh "$(DATA)"
+reproduce: $(READY)  ## Repeat the protocol on the real data (DATA=…, HAPT=…, or downloaded) and rebuild models/.
+	BIN=$(BIN) tools/reproduce.sh "$(DATA)" "$(HAPT)"
 
 clean:  ## Remove what the other targets made; .venv stays.
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis "$(DEMO)"
