@@ -101,10 +101,11 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests away from the user's cache and runs; real data are parsed once per session."""
+    """Keep tests away from the user's cache, runs and data sets; real data are parsed once per session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGECONV_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("EDGECONV_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("EDGECONV_DATASETS", str(tmp_path_factory.mktemp("datasets")))
         yield
 
 

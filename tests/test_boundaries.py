@@ -49,6 +49,7 @@ RULES = {
     "edgeconv.runtime.sources": rule("runtime",                                "numpy",          ANY, relative=True),
     "edgeconv.runtime.sinks": rule("runtime",                                  "numpy",          ANY, relative=True),
     "edgeconv.data":          rule("runtime folder data",                      "numpy"),
+    "edgeconv.data.remote":   rule("runtime folder data",                      "",               "fsspec aiohttp"),
     "edgeconv.evaluate":      rule("runtime data folder evaluate",             "numpy",
                                    "tensorflow keras flatbuffers"),
     "edgeconv.runs":          rule("edgeconv runtime folder runs",             "numpy",

@@ -91,6 +91,7 @@ def adopt_file(
     it, as UCI HAR does.
     """
     from edgeconv.data import load_data as load
+    from edgeconv.data.load import data_path
     from edgeconv.export.adopt import adopt, open_foreign
     from edgeconv.export.said import complete_spec, read_channels, read_said, said_by
 
@@ -108,7 +109,7 @@ def adopt_file(
     }
     said |= {key: value for key, value in options.items() if value is not None}
     dataset = None
-    if data is not None and data.suffix != ".npz":
+    if data is not None and data_path(data).suffix != ".npz":
         dataset = load_data(data, options=data_options)
         taken = {key: value for key, value in said_by(dataset).items() if key not in said}
         if taken:

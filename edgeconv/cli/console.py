@@ -24,7 +24,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         help="UCI HAR or HAPT as folder or zip, a folder of labelled recordings, .ts files of UCR or UEA, an .npz "
-        "file that describes itself, or a generated set: synthetic-har (the default), synthetic-tones.",
+        "file that describes itself, a stored set (NAME or NAME@VERSION), the URL of an exported one, or a generated "
+        "set: synthetic-har (the default), synthetic-tones.",
         metavar="PATH",
     ),
 ]
@@ -33,7 +34,8 @@ ModelDataOption = Annotated[
     typer.Option(
         "--data",
         help="UCI HAR or HAPT as folder or zip, a folder of labelled recordings, .ts files of UCR or UEA, a "
-        "generated set by its name, or an .npz file of windows.",
+        "generated set by its name, a stored one by NAME or NAME@VERSION, the URL of an exported one, or an .npz file "
+        "of windows.",
         metavar="PATH",
     ),
 ]
@@ -42,7 +44,8 @@ DataOptionsOption = Annotated[
     typer.Option(
         "--data-option",
         help="What is asked of the data set, several times for several: for HAPT and folders window=128, hop=64; for "
-        "HAPT transitions=leave-out, class or each; for folders leave-out=LABEL,LABEL; for .ts files rate=1 (Hz).",
+        "HAPT transitions=leave-out, class or each; for folders leave-out=LABEL,LABEL; for .ts files rate=1 (Hz); for "
+        "stored sets split=NAME.",
         metavar="NAME=VALUE",
     ),
 ]
@@ -182,23 +185,31 @@ def load_data_of(folder: Path, path: Path | None, options: Mapping[str, str] | N
     """Load the data that a model folder was trained on: those at `path`, or found by what `training.json` says.
 
     The options of the training hold again, where the set at `path` has them; those given here come first. Raises
-    MissingFileError where the data are not synthetic and not in the cache, or not known, and UsageError for options
-    without a path.
+    MissingFileError where the data are not synthetic, not in the store and not in the cache, or not known, and
+    UsageError for options without a path.
     """
     from edgeconv import folder as files
     from edgeconv.data.cache import entries, read_entry
-    from edgeconv.data.load import GENERATED, known_options
+    from edgeconv.data.load import GENERATED, data_path, known_options
+    from edgeconv.data.store_resolve import recorded_reference
     from edgeconv.runtime.errors import MissingFileError, UsageError
     from edgeconv.runtime.spec import ModelSpec
 
     if path is None and options:
         raise UsageError("--data-option says how to read a data set, and none is given; give it with --data")
-    spec = ModelSpec.load(folder / files.SPEC) if path is not None and path.suffix == ".npz" else None
+
+    def spec_for(path: Path | None) -> ModelSpec | None:
+        windows_only = path is not None and data_path(path).suffix == ".npz"
+        return ModelSpec.load(folder / files.SPEC) if windows_only else None
+
     if path is not None and not (folder / files.TRAINING).exists():
-        return load_data(path, spec, options)  # a certificate can be checked without the record of the training
+        return load_data(
+            path, spec_for(path), options
+        )  # a certificate can be checked without the record of the training
     if (folder / files.ORIGIN).exists():
         raise MissingFileError(f"{folder} was made elsewhere, and its data are not known here; give them with --data")
     data = files.read_json(folder / files.TRAINING, "`edgeconv train`").get("data", {})
+    path = path or recorded_reference(data)
     if path is None and not data.get("synthetic"):
         for entry in entries():
             if entry.content_sha256 == data.get("content_hash"):
@@ -208,14 +219,14 @@ def load_data_of(folder: Path, path: Path | None, options: Mapping[str, str] | N
                     return dataset
         raise MissingFileError(
             f"{folder} was trained on {data.get('name')} (content hash {str(data.get('content_hash'))[:12]}…), "
-            "which is not in the cache; give it with --data"
+            "which is neither in the store nor in the cache; give it with --data"
         )
     if path is None and data.get("name") in GENERATED:
         path = Path(data["name"])
     stored = {} if path is None else data.get("options", {})
     if path is not None and not stored.keys() <= known_options(path).keys():
         stored = {}
-    dataset = load_data(path, spec, {**stored, **(options or {})})
+    dataset = load_data(path, spec_for(path), {**stored, **(options or {})})
     if dataset.content_hash() != data.get("content_hash"):
         note(f"these are other data than {folder} was trained on ({data.get('name')})")
     return dataset

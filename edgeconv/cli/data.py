@@ -7,15 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
+from . import data_store
 from .console import DataOption, DataOptionsOption, command, count, data_options, load_data, note, progress, table
+from .data_stored import stored_text, verify_stored
 
-app = typer.Typer(help="Look at, check, write and download data sets.", no_args_is_help=True)
+app = typer.Typer(help="Look at, check, keep, share, write and download data sets.", no_args_is_help=True)
+for _verb in (data_store.add, data_store.show, data_store.split, data_store.export, data_store.remove):
+    app.command()(command(_verb))
 
 
 @app.command("list")
 @command
 def list_() -> None:
-    """List the parsed data sets in the cache, and the addresses of the known ones.
+    """List the parsed data sets in the cache, those in the store, and the addresses of the known ones.
 
     Example: edgeconv data list
     """
@@ -35,15 +39,17 @@ def list_() -> None:
     typer.echo(f"Parsed data sets in {cache_folder()}: {len(rows) or 'none'}")
     if rows:
         typer.echo(table(["name", "read from", "file's SHA-256", "content hash", "MiB"], rows))
+    typer.echo(f"\n{stored_text()}")
     typer.echo(f"\nUCI HAR, official download (`edgeconv data fetch`):\n{UCI_HAR_URL}\nSHA-256 {UCI_HAR_SHA256}")
 
 
 @app.command()
 @command
 def verify(data: DataOption = None, data_option: DataOptionsOption = None) -> None:
-    """Check every cached data set against its recorded hash; with --data, read that one anew and print its hashes.
+    """Check every cached and stored data set against its hashes; with --data, read that one anew and print its hashes.
 
-    Exit code 4: a cached data set is damaged; the next load notices and parses it again.
+    Exit code 4: one is damaged, and named. What is cached is parsed again by the next load; what is stored, `edgeconv
+    data add` repairs.
 
     Example: edgeconv data verify
     """
@@ -61,8 +67,14 @@ def verify(data: DataOption = None, data_option: DataOptionsOption = None) -> No
         typer.echo(f"{'intact ' if good else 'DAMAGED'} {entry.name} {entry.content_sha256} ({entry.path})")
         if not good:
             damaged.append(entry)
-    if damaged:
-        raise CheckError(f"{count(len(damaged), 'cached data set')} not as parsed: the next load parses again")
+    stored = verify_stored()
+    problems = (
+        [f"{count(len(damaged), 'cached data set')} not as parsed: the next load parses again"] if damaged else []
+    )
+    if stored:
+        problems.append(f"{count(len(stored), 'stored data set')} not as added: {'; '.join(stored)}")
+    if problems:
+        raise CheckError("; ".join(problems))
 
 
 @app.command()
