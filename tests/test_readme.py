@@ -80,6 +80,26 @@ def test_its_figures_are_those_of_the_committed_model():
         assert row in README
 
 
+@pytest.mark.parametrize("name", ["har_edge", "har_raw"])
+def test_the_row_of_each_small_model_is_what_its_folder_says(name):
+    folder = ROOT / "models" / name
+    training, certificate, spec = (
+        json.loads((folder / f"{file}.json").read_text()) for file in ("training", "certificate", "spec")
+    )
+    worst, int8 = training["worst_subject"], certificate["artefacts"]["model.int8.tflite"]
+    accuracies = [repeat["accuracy"] for repeat in training["repeats"]]
+    mean = sum(accuracies) / len(accuracies)
+    row = (
+        f"| `{name}` | {training['data']['name']}, {len(spec['channels'])} channels | "
+        f"{training['network']['parameters']:,} | {training['network']['multiply_adds'] / 1e6:.2f} M | "
+        f"{100 * mean:.2f} % ± {100 * training['accuracy_sd']:.2f} ({len(accuracies)}) | "
+        f"{100 * worst['accuracy']:.2f} % ({worst['subject']}) | "
+        f"{100 * int8['reference_accuracy']:.2f} % → {100 * int8['accuracy']:.2f} % |"
+    )
+    assert row in README
+    assert set(training["data"]["train"]["subjects"]).isdisjoint(training["data"]["test"]["subjects"])
+
+
 @pytest.mark.parametrize("code", ["2", "3", "4", "5", "6", "7", "130"])
 def test_every_exit_code_is_listed(code):
     assert re.search(rf"\b{code}\b", README.split("Exit codes:")[1].split("\n\n")[0])
