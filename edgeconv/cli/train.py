@@ -77,6 +77,7 @@ def train(
     from edgeconv.runs.record import runs_folder
     from edgeconv.runs.tracker import Tracker, tracked
     from edgeconv.runtime.errors import UsageError
+    from edgeconv.train.config import make_config
     from edgeconv.train.folds import fold_names
     from edgeconv.train.place import check_free, place
     from edgeconv.train.protocol import run_protocol
@@ -90,7 +91,7 @@ def train(
         "scaling": scaling, "noise": noise, "time_warp": time_warp, "channel_dropout": channel_dropout,
         "options": by.network_options(filters, kernel_size, dropout, other),
     }  # fmt: skip
-    config = by.config_from(network, config_file, given)
+    config = make_config(network, config_file, given)
     if out is not None:
         if config.split != "official":
             raise UsageError(f"--split {config.split} fits many models and none for use; leave --out away")

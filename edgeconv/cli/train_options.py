@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from .console import whole_numbers
-
-if TYPE_CHECKING:
-    from edgeconv.train.config import TrainConfig
 
 NetworkOption = Annotated[
     str | None, typer.Option(help="Preset: seed, edge, tiny or audio; or your own function as module:function.")
@@ -101,20 +98,3 @@ def network_options(
         except tomllib.TOMLDecodeError:
             found[name] = value  # a word
     return found
-
-
-def config_from(network: str | None, file: Path | None, given: dict[str, Any]) -> TrainConfig:
-    """Return the config of a command: the network's recipe, the TOML file, the options; 1 repeat for other splits."""
-    from edgeconv.train.config import make_config
-
-    config = make_config(network, file, given)
-    if config.split != "official" and given.get("repeats") is None:
-        said = make_config(network, file, {**given, "repeats": 1})
-        return said if _repeats_in(file) is None else config
-    return config
-
-
-def _repeats_in(file: Path | None) -> Any:
-    import tomllib
-
-    return None if file is None else tomllib.loads(file.read_text(encoding="utf-8")).get("repeats")

@@ -97,8 +97,9 @@ def make_config(
 ) -> TrainConfig:
     """Put a config together: the network's recipe, over it the TOML file, over that what is given by name.
 
-    The file has the names of `TrainConfig`, and a table `[options]` for the network's own. Raises UsageError or
-    InputError for a name or a type that does not fit, and MissingFileError.
+    The file has the names of `TrainConfig`, and a table `[options]` for the network's own. A split that fits many folds
+    has one repeat where nobody says how many. Raises UsageError or InputError for a name or a type that does not fit,
+    and MissingFileError.
     """
     from .networks import recipe_of
 
@@ -106,7 +107,10 @@ def make_config(
     over = {name: value for name, value in (given or {}).items() if value is not None}
     chosen = network or over.pop("network", None) or said.get("network") or TrainConfig.network
     options = {**said.get("options", {}), **over.get("options", {})}
-    return TrainConfig(**{**recipe_of(chosen), **said, **over, "network": chosen, "options": options})
+    settings = {**recipe_of(chosen), **said, **over, "network": chosen, "options": options}
+    if settings.get("split", TrainConfig.split) != "official":
+        settings.setdefault("repeats", 1)
+    return TrainConfig(**settings)
 
 
 def _read(file: Path) -> dict[str, Any]:

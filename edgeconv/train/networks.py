@@ -106,7 +106,7 @@ INERTIAL: dict[str, Any] = {
     "scaling": 0.1,
     "noise": 0.02,
 }
-"""How the networks for inertial sensors are trained; each part has its line in docs/recipe.md."""
+"""How the networks for inertial sensors are trained; `tools/recipe.py` measures what each part brings."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,14 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(tmp_path):
     assert make_config("seed") == TrainConfig()
 
 
+def test_a_split_of_many_folds_has_one_repeat_where_nobody_says_how_many(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text("repeats = 4\n")
+    assert make_config("edge", None, {"split": "folds"}).repeats == 1
+    assert make_config("edge", file, {"split": "folds"}).repeats == 4
+    assert make_config("edge", file, {"split": "folds", "repeats": 3}).repeats == 3
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
