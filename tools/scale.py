@@ -219,8 +219,9 @@ def render(results: dict[str, Any]) -> str:
         "",
         "- Every node needs the same Python, edgeconv, numpy, TensorFlow, Keras and ONNX Runtime. They are compared at "
         "the start, and another version is an error (exit 4) that names both.",
-        "- Ray asks for a token where its cluster does: the same `RAY_AUTH_TOKEN` or `~/.ray/auth_token` on every "
-        "machine, also the driver's (`ray get-auth-token --generate` makes one).",
+        "- Joining is tested with two nodes that Ray's own test class starts on one machine. A cluster made by `ray "
+        "start` was tried once and not joined, because Ray's health check asked for a token; `ray://` was "
+        "not seen to work.",
         "- `score` sends paths, not recordings: every machine must see the folder at the same path. Answers come back "
         "to the driver, which alone writes.",
         "- A task whose worker or node dies is done again; after the third death the run ends with exit 4. What was "
