@@ -16,6 +16,8 @@ from .ray_cluster import cluster, differences, versions_here
 
 POLL_S = 0.2
 """How often events are asked for."""
+EVENTS_S = 60.0
+"""How long a result waits for the events that were told before it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Ray:
             return
         with cluster(self.address, self.workers) as ray:
             events = ray.remote(num_cpus=0, max_restarts=-1)(_Events).remote()
+            ear = _Ear(ray, events)
             do = ray.remote(num_cpus=1, max_retries=0)(_do)
             # Once into the object store, from where each node takes it once and its workers share the arrays.
             first = ray.put((work, shared))
@@ -53,7 +56,7 @@ class Ray:
                         position = waiting.popleft()
                         busy[do.remote(first, tasks[position], events, here)] = position
                     done, _ = ray.wait(list(busy), timeout=POLL_S)
-                    for event in _take(ray, events):
+                    for event in ear.all() if done else ear.some():
                         on_event(event)
                     for reference in done:
                         position = busy.pop(reference)
@@ -90,12 +93,30 @@ class _Events:
         return told
 
 
-def _take(ray: Any, events: Any) -> list[Any]:
-    try:
-        found: list[Any] = ray.get(events.take.remote(), timeout=POLL_S)
-    except ray.exceptions.RayError:
-        return []  # the actor died, and starts anew; a fit's history comes with its result
-    return found
+class _Ear:
+    """The driver's side of `_Events`; waits again for an answer that is late, because it alone holds what was taken."""
+
+    def __init__(self, ray: Any, events: Any) -> None:
+        self.ray = ray
+        self.events = events
+        self.asked: Any = None
+
+    def some(self, wait_s: float = POLL_S) -> list[Any]:
+        """Return what was told until it was asked for; nothing where the answer is late."""
+        if self.asked is None:
+            self.asked = self.events.take.remote()
+        try:
+            found: list[Any] = self.ray.get(self.asked, timeout=wait_s)
+        except self.ray.exceptions.GetTimeoutError:
+            return []
+        except self.ray.exceptions.RayError:  # the actor died, and starts anew; a fit's history comes with its result
+            found = []
+        self.asked = None
+        return found
+
+    def all(self) -> list[Any]:
+        """Return all that was told until now: what was asked for before, and what is asked for now."""
+        return self.some(EVENTS_S) + self.some(EVENTS_S)
 
 
 def _do(first: tuple[Work, Any], task: Any, events: Any, expected: dict[str, str]) -> bytes:
