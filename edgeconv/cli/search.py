@@ -14,6 +14,8 @@ from .console import DataOption, DataOptionsOption, count, data_options, load_da
 if TYPE_CHECKING:
     from edgeconv.train.search import Space, Trial
 
+IN_PERCENT = ("accuracy", "macro_f1", "int8_loss")
+
 
 def search(
     space: Annotated[
@@ -39,6 +41,7 @@ def search(
 
     Example: edgeconv search space.toml --trials 20
     """
+    from edgeconv.export.int8_loss import int8_loss
     from edgeconv.runs.engine import make_engine
     from edgeconv.runs.plot import plot_front
     from edgeconv.runs.record import runs_folder
@@ -57,6 +60,7 @@ def search(
             study=study or space.stem,
             seed=seed,
             engine=chosen_engine,
+            measures={"int8_loss": int8_loss},
             on_trial=lambda number, _config: show(f"trial {number}, {trials} asked for", number),
         )
     typer.echo(_table(found, wanted))
@@ -79,14 +83,14 @@ def _table(found: Sequence[Trial], space: Space) -> str:
          *(_setting(trial.settings.get(name)) for name in space.ranges), trial.run]
         for trial in order
     ]  # fmt: skip
-    head = ["", "trial", *(f"{name} %" if name in ("accuracy", "macro_f1") else name for name in space.objectives)]
+    head = ["", "trial", *(f"{name} %" if name in IN_PERCENT else name for name in space.objectives)]
     return table([*head, *names, "run"], rows)
 
 
 def _figure(name: str, value: float | None) -> str:
     if value is None:
         return "pruned"
-    return f"{100 * value:.2f}" if name in ("accuracy", "macro_f1") else f"{value:.0f}"
+    return f"{100 * value:.2f}" if name in IN_PERCENT else f"{value:.0f}"
 
 
 def _setting(value: Any) -> str:

@@ -7,7 +7,7 @@ import logging
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgeconv.runs.record import FitRecord, Run
 from edgeconv.runtime.errors import DependencyError, InputError, MissingFileError, UsageError
 
 from .config import TrainConfig
+from .folds import make_fold
 from .networks import recipe_of
 from .protocol import Observer, run_protocol
 from .summary import summary
@@ -24,9 +25,13 @@ from .summary import summary
 STORE = "optuna.db"
 OBJECTIVES = {
     "accuracy": "maximise", "macro_f1": "maximise", "multiply_adds": "minimise", "parameters": "minimise",
-    "peak_activation_values": "minimise",
+    "peak_activation_values": "minimise", "int8_loss": "minimise",
 }  # fmt: skip
-"""What can be searched for, and which way: figures of the folds, or of the network as `run.json` says them."""
+"""What can be searched for, and which way: figures of the folds, or of the network as `run.json` says them; and
+`int8_loss`, the accuracy that int8 loses on the folds, which the caller's `Measure` says."""
+MEASURED = ("int8_loss",)
+Measure = Callable[[Path, Dataset, TrainConfig], float]
+"""What somebody else finds out of a fit: of its `.keras` file, a data set with the sides of its fold, its config."""
 SPLITS = ("folds", "leave-one-subject-out")
 TABLES = ("options", "space", "objectives", "prune")
 RUN = "run"
@@ -176,6 +181,7 @@ def search(
     seed: int = 1,
     engine: Engine | None = None,
     observers: Sequence[Observer] = (),
+    measures: Mapping[str, Measure] | None = None,
     on_trial: Callable[[int, TrainConfig], None] = lambda _number, _config: None,
 ) -> list[Trial]:
     """Go on with a study until it has so many trials, and return all that are done.
@@ -183,8 +189,13 @@ def search(
     The study is kept in `optuna.db` in the folder of runs. A trial that was running when a search was killed is begun
     again with the same settings, so that its finished fits are found. Proposals are drawn with the seed and the number
     of trials done, so an interrupted search proposes what an undisturbed one does. Raises DependencyError without
-    Optuna, UsageError where another process works on the study, or where it has other objectives.
+    Optuna, UsageError where another process works on the study, where it has other objectives, or for an objective
+    that neither a run nor `measures` says.
     """
+    measures = {name: measure for name, measure in (measures or {}).items() if name in space.objectives}
+    for name in space.objectives:
+        if name in MEASURED and name not in measures:
+            raise UsageError(f"objective {name} is not known of a run, and nothing was given that measures it")
     try:
         import optuna
     except ImportError:
@@ -209,7 +220,7 @@ def search(
             found.pruner = optuna.pruners.MedianPruner() if space.prune else optuna.pruners.NopPruner()
             trial = found.ask()
             try:
-                _do(trial, found, space, dataset, runs, engine, observers, on_trial)
+                _do(trial, found, space, dataset, runs, engine, observers, measures, on_trial)
             except _Pruned:
                 found.tell(trial, state=states.PRUNED)
             except Exception:
@@ -236,6 +247,7 @@ def _do(
     runs: Path,
     engine: Engine | None,
     observers: Sequence[Observer],
+    measures: Mapping[str, Measure],
     on_trial: Callable[[int, TrainConfig], None],
 ) -> None:
     """Fit a trial's folds and tell the study what they gave."""
@@ -251,8 +263,20 @@ def _do(
         "accuracy": summary(results)["accuracy_mean"],
         "macro_f1": sum(result["macro_f1"] for result in results) / len(results),
         **{name: network[name] for name in ("multiply_adds", "parameters", "peak_activation_values")},
+        **{name: _measured(measure, records, dataset, config) for name, measure in measures.items()},
     }
     study.tell(trial, [figures[name] for name in space.objectives])
+
+
+def _measured(measure: Measure, records: Sequence[FitRecord], dataset: Dataset, config: TrainConfig) -> float:
+    """Return what is measured of a trial's fits, as the mean over the windows that they were tested on."""
+    total, windows = 0.0, 0
+    for record in records:
+        fold = make_fold(dataset, config, record.name.fold)
+        sides = replace(dataset, train=fold.train, test=fold.test)
+        total += measure(record.model, sides, config) * len(fold.test)
+        windows += len(fold.test)
+    return total / windows
 
 
 class _Pruned(Exception):  # noqa: N818 (it is no error)

@@ -145,6 +145,31 @@ def test_the_front_holds_the_trials_that_no_other_beats_in_everything(small, spa
         assert about["config"]["split"] == "folds"
 
 
+INT8 = SPACE.replace('multiply_adds = "minimise"', 'int8_loss = "minimise"')
+
+
+def test_what_is_measured_of_fits_is_the_mean_over_the_windows_of_their_folds(small, space, made_up, tmp_path):
+    asked = []
+
+    def lost(keras_file, sides, config):
+        asked.append((keras_file.parent.name, len(sides.train), len(sides.test), set(sides.test.subjects.tolist())))
+        return 0.01 if keras_file.parent.name.startswith("folds-1") else 0.03
+
+    (trial,) = search(small, space(INT8), tmp_path, trials=1, study="s", measures={"int8_loss": lost, "other": None})
+    assert [name for name, *_ in asked] == ["folds-1-seed001", "folds-2-seed001"]
+    (first, second), whole = [len_test for *_, len_test, _ in asked], len(small.train)
+    assert (first + second, asked[0][1], asked[1][1]) == (whole, second, first)
+    assert asked[0][3].isdisjoint(asked[1][3])
+    assert asked[0][3] | asked[1][3] == set(small.train.subjects.tolist())
+    assert trial.values["int8_loss"] == pytest.approx((0.01 * first + 0.03 * second) / whole)
+
+
+def test_an_objective_that_nobody_measures_is_refused_before_any_fit(small, space, tmp_path):
+    with pytest.raises(UsageError, match="int8_loss"):
+        search(small, space(INT8), tmp_path, trials=1, study="s")
+    assert list(tmp_path.glob("*-*")) == []
+
+
 def test_trials_that_fall_behind_end_between_folds(small, space, made_up, tmp_path):
     text = "prune = true\n" + ONE.replace("folds = 2", "folds = 4")
     found = search(small, space(text), tmp_path, trials=16, study="s")
