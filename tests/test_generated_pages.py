@@ -1,0 +1,46 @@
+"""Pages that a tool writes are what their JSON files render to, and say what is claimed of them."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {"scale": "scale", "training": "bench_train"}
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """Import a program of tools/ by its name."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == ROOT / "tools":
+            del sys.modules[name]
+
+
+def results(page):
+    return json.loads((ROOT / "docs" / f"{page}.json").read_text())
+
+
+@pytest.mark.parametrize(("page", "program"), PAGES.items())
+def test_the_page_is_what_the_results_render_to(tool, page, program):
+    assert tool(program).render(results(page)) == (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def test_every_engine_was_measured_at_every_kind_of_work():
+    scale = results("scale")
+    for kind, number in scale["counts"].items():
+        assert number > 0
+        assert len(scale["seconds"][kind]) == 4
+
+
+def test_ten_repeats_take_at_most_six_tenths_of_the_time_of_plain_keras():
+    training = results("training")
+    assert (training["repeats"], training["rounds"]) == (10, 3)
+    assert training["ratio"]["value"] <= 0.6
+    ours, theirs = (sum(training["accuracies"][name]) / 30 for name in ("edgeconv", "keras"))
+    assert ours > theirs - 0.01
