@@ -12,7 +12,8 @@ from . import train_options as by
 from .console import DataOption, DataOptionsOption, count, data_options, load_data, note, progress, table
 
 if TYPE_CHECKING:
-    from edgeconv.train.search import Space, Trial
+    from edgeconv.train.search import Trial
+    from edgeconv.train.search_space import Space
 
 IN_PERCENT = ("accuracy", "macro_f1", "int8_loss")
 
@@ -45,8 +46,8 @@ def search(
     from edgeconv.runs.engine import make_engine
     from edgeconv.runs.plot import plot_front
     from edgeconv.runs.record import runs_folder
-    from edgeconv.train.search import read_space
     from edgeconv.train.search import search as go_on
+    from edgeconv.train.search_space import read_space
 
     wanted = read_space(space)
     chosen_engine = make_engine(engine, workers, address)

@@ -5,7 +5,6 @@ The run's folder stays the record; what a server did not get can be sent later, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -13,7 +12,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from edgeconv import folder as files
 from edgeconv.runtime.errors import CheckError, DependencyError, EdgeconvError, UsageError
 
+from .mlflow_values import certified_metrics, digest_of, key, milliseconds, numbers, params_of
 from .record import RESULT, RUN, FitName, FitRecord, Run
 
 URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
@@ -32,8 +31,8 @@ PARENT = "all"
 """What stands for a fit's name in the tags of the parent run."""
 FLUSH_S = 5.0
 """Metrics of epochs are sent this often, in one batch."""
-METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
-"""The most that MLflow takes in one request."""
+METRICS_AT_ONCE, PARAMS_AT_ONCE, DIGEST_LENGTH = 1000, 100, 36
+"""The most that MLflow takes in one request, and of a data set's digest."""
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # a training tells nobody outside about itself
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is gone must not hold up fits
@@ -126,24 +125,33 @@ class Tracker:
         self.parent = self._find(PARENT)
         if self.parent is None:
             tags = {RUN_TAG: self.run.id, FIT_TAG: PARENT, "edgeconv.data": about["data"]["content_hash"]}
-            self.parent = self._make(self.run.id, _milliseconds(about["created"]), tags)
+            self.parent = self._make(self.run.id, milliseconds(about["created"]), tags)
         if not self.client.get_run(self.parent).data.params:
             self.client.log_artifact(self.parent, str(self.run.folder / RUN))
-            self._log(self.parent, metrics=_numbers(about["network"]), params=_params(about))
+            self._log_data(about["data"])
+            self._log(self.parent, metrics=numbers(about["network"]), params=params_of(about))
         self.client.update_run(self.parent, status="RUNNING")
+
+    def _log_data(self, data: Mapping[str, Any]) -> None:
+        """Name the data set where MLflow has a column for it; its digest is the beginning of the content hash."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        said = Dataset(data["name"], data["content_hash"][:DIGEST_LENGTH], "local", data["source"] or data["name"])
+        context = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.parent, [DatasetInput(said, context)])
 
     def _send_all_epochs(self) -> None:
         for name in list(self.epochs):
             self._send_epochs(self.run.fit(name))
 
     def _send_model(self, folder: Path) -> None:
-        digest = _digest(folder)
+        digest = digest_of(folder)
         if self._tag(self.parent, MODEL_TAG) == digest:
             return
         self.client.log_artifacts(self.parent, str(folder), "model")
         if (folder / files.CERTIFICATE).exists():
             certificate = files.read_json(folder / files.CERTIFICATE, "`edgeconv export`")
-            self._log(self.parent, metrics=_certified(certificate))
+            self._log(self.parent, metrics=certified_metrics(certificate))
         self.client.set_tag(self.parent, MODEL_TAG, digest)
 
     def _stop(self, status: str) -> None:
@@ -160,15 +168,15 @@ class Tracker:
             return
         metrics = record.metrics()
         self.epochs[record.name] = metrics[self.counts.get(record.name, 0) :]
-        self._send_epochs(record, _milliseconds(result["at"]))
+        self._send_epochs(record, milliseconds(result["at"]))
         child = self.children[record.name]
-        last = _numbers({name: result[name] for name in SCORES})
-        self._log(child, metrics=last, step=len(metrics), at=_milliseconds(result["at"]))
+        last = numbers({name: result[name] for name in SCORES})
+        self._log(child, metrics=last, step=len(metrics), at=milliseconds(result["at"]))
         machine = {f"machine.{name}": value for name, value in result["machine"].items()}
         self._log(child, params={"epochs": result["epochs"], **machine})
         self.client.log_artifact(child, str(record.folder / RESULT))
         self.client.set_tag(child, SENT_TAG, result["at"])
-        self.client.set_terminated(child, "FINISHED", _milliseconds(result["at"]))
+        self.client.set_terminated(child, "FINISHED", milliseconds(result["at"]))
 
     def _send_epochs(self, record: FitRecord, ended_at: int | None = None) -> None:
         name, waiting = record.name, self.epochs.pop(record.name, [])
@@ -178,18 +186,18 @@ class Tracker:
             if left is not None:
                 self.client.delete_run(left)
             seconds = sum(entry["seconds"] for entry in waiting)
-            began = (ended_at or _milliseconds()) - round(1000 * seconds)
+            began = (ended_at or milliseconds()) - round(1000 * seconds)
             tags = {RUN_TAG: self.run.id, FIT_TAG: str(name), "mlflow.parentRunId": str(self.parent)}
             self.children[name] = self._make(str(name), began, tags)
             self._log(self.children[name], params={"fold": name.fold, "seed": name.seed})
         from mlflow.entities import Metric
 
-        when = ended_at or _milliseconds()
+        when = ended_at or milliseconds()
         metrics = []
         for entry in reversed(waiting):
             step = int(entry["epoch"])
-            numbers = _numbers({key: value for key, value in entry.items() if key != "epoch"})
-            metrics += [Metric(_key(key), value, when, step) for key, value in numbers.items()]
+            said = numbers({name: value for name, value in entry.items() if name != "epoch"})
+            metrics += [Metric(key(name), value, when, step) for name, value in said.items()]
             when -= round(1000 * entry["seconds"])
         for start in range(0, len(metrics), METRICS_AT_ONCE):
             self.client.log_batch(self.children[name], metrics=metrics[start : start + METRICS_AT_ONCE])
@@ -200,12 +208,12 @@ class Tracker:
         results = self.run.results()
         if self._tag(self.parent, SENT_TAG) != str(len(results)):
             together = self.summary(results)
-            numbers = {name: together[name] for name in SUMMARISED if together[name] is not None}
-            numbers["worst_subject_accuracy"] = together["worst_subject"]["accuracy"]
-            numbers |= {f"recall.{label}": recall for label, recall in together["recall"].items()}
-            self._log(self.parent, metrics=_numbers(numbers), step=len(results))
+            metrics = {name: together[name] for name in SUMMARISED if together[name] is not None}
+            metrics["worst_subject_accuracy"] = together["worst_subject"]["accuracy"]
+            metrics |= {f"recall.{label}": recall for label, recall in together["recall"].items()}
+            self._log(self.parent, metrics=numbers(metrics), step=len(results))
             self.client.set_tag(self.parent, SENT_TAG, str(len(results)))
-        self.client.set_terminated(self.parent, "FINISHED", _milliseconds(max(result["at"] for result in results)))
+        self.client.set_terminated(self.parent, "FINISHED", milliseconds(max(result["at"] for result in results)))
 
     def _client(self) -> Any:
         from mlflow import MlflowClient
@@ -250,9 +258,9 @@ class Tracker:
     ) -> None:
         from mlflow.entities import Metric, Param
 
-        when = at or _milliseconds()
-        listed = [Metric(_key(name), value, when, step) for name, value in (metrics or {}).items()]
-        said = [Param(_key(name), value if isinstance(value, str) else json.dumps(value))
+        when = at or milliseconds()
+        listed = [Metric(key(name), value, when, step) for name, value in (metrics or {}).items()]
+        said = [Param(key(name), value if isinstance(value, str) else json.dumps(value))
                 for name, value in (params or {}).items()]  # fmt: skip
         self.client.log_batch(run_id, metrics=listed[:METRICS_AT_ONCE], params=said[:PARAMS_AT_ONCE])
 
@@ -281,53 +289,6 @@ def send(run: Run, tracker: Tracker, model: Path | None = None) -> int:
     if model is not None:
         tracker.model(model)
     return len(finished)
-
-
-def _params(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decided a run as MLflow's params."""
-    settings = {name: value for name, value in about["config"].items() if name != "options"}
-    return {
-        **settings,
-        **{f"options.{name}": value for name, value in about["network"]["options"].items()},
-        **{f"data.{name}": about["data"][name] for name in ("name", "synthetic", "content_hash")},
-        **{f"version.{name}": value for name, value in about["versions"].items()},
-    }
-
-
-def _certified(certificate: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures of a certificate's files as metrics, such as `model.int8.onnx/accuracy`."""
-    names = ("accuracy", "reference_accuracy", "max_abs_diff", "relative_logit_diff", "top1_agreement", "bytes")
-    found: dict[str, float] = {}
-    for file, entry in certificate["artefacts"].items():
-        figures = {**{name: entry.get(name) for name in names}, "flips": len(entry["flips"])}
-        found |= {f"{file}/{name}": value for name, value in _numbers(figures).items()}
-    return found
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return those of the values that are numbers."""
-    return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
-def _key(name: str) -> str:
-    """Return a name with what MLflow does not take in names replaced."""
-    return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)
-
-
-def _digest(folder: Path) -> str:
-    """Return a SHA-256 of all files of a folder."""
-    names = sorted(path for path in folder.rglob("*") if path.is_file())
-    said = [[path.relative_to(folder).as_posix(), files.file_sha256(path)] for path in names]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-
-def _milliseconds(when: str | None = None) -> int:
-    """Return a time, in ISO 8601, or now, as MLflow counts: milliseconds since 1970."""
-    return round(1000 * (time.time() if when is None else datetime.fromisoformat(when).timestamp()))
 
 
 def _first_line(error: Exception) -> str:

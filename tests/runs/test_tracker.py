@@ -83,6 +83,8 @@ def test_a_run_is_a_parent_with_a_nested_run_for_each_fit_and_sending_it_twice_a
     assert parent.data.params["data.content_hash"] == "a" * 64
     assert parent.data.metrics["accuracy_mean"] == pytest.approx(summary(run.results())["accuracy_mean"])
     assert parent.data.metrics["multiply_adds"] == 5000
+    ((data,),) = [each.dataset_inputs for each in (parent.inputs,)]
+    assert (data.dataset.name, data.dataset.digest) == ("made up", "a" * 36)
     fit = fits["folds-1-seed001"]
     assert fit.data.params["fold"] == "folds-1"
     assert fit.data.metrics["accuracy"] == run.fit(FitName("folds-1", 1)).result()["accuracy"]

@@ -12,7 +12,8 @@ import pytest
 from edgeconv.data.synthetic import synthetic_har
 from edgeconv.runs.record import FitName, Run, find_run
 from edgeconv.runtime import InputError, UsageError
-from edgeconv.train.search import read_space, search
+from edgeconv.train.search import search
+from edgeconv.train.search_space import read_space
 
 SPACE = """
 network = "tiny"
@@ -220,7 +221,8 @@ KILLED = """
 import os, signal
 from pathlib import Path
 from edgeconv.data.synthetic import synthetic_har
-from edgeconv.train.search import read_space, search
+from edgeconv.train.search import search
+from edgeconv.train.search_space import read_space
 
 class Kill:
     count = 0
