@@ -219,9 +219,9 @@ def render(results: dict[str, Any]) -> str:
         "",
         "- Every node needs the same Python, edgeconv, numpy, TensorFlow, Keras and ONNX Runtime. They are compared at "
         "the start, and another version is an error (exit 4) that names both.",
-        "- Joining is tested with two nodes that Ray's own test class starts on one machine. A cluster made by `ray "
-        "start` was tried once and not joined, because Ray's health check asked for a token; `ray://` was "
-        "not seen to work.",
+        "- Joining is tested with two nodes of one machine, and with a cluster made by `ray start` that wants a token: "
+        "then set RAY_AUTH_MODE=token, with the token in ~/.ray/auth_token or RAY_AUTH_TOKEN. `train` also goes "
+        "through `ray://`; `score` refuses it, because Ray Data does not work through Ray's client.",
         "- `score` sends paths, not recordings: every machine must see the folder at the same path. Answers come back "
         "to the driver, which alone writes.",
         "- A task whose worker or node dies is done again; after the third death the run ends with exit 4. What was "

@@ -16,8 +16,9 @@ from edgeconv.runtime.errors import CheckError, InputError, UsageError
 
 CONNECT_S = 5.0
 """How long a machine of the cluster may take to accept a connection."""
-HEALTH_S = 20.0
-"""How long the cluster may take to say that it is well."""
+HEALTH_S = 30.0
+"""How long joining the cluster may take."""
+JOIN = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
 CHECK_S = 120.0
 """How long the nodes may take to say what is installed; they may be busy, or still start."""
 PACKAGES = ("numpy", "tensorflow", "keras", "onnxruntime")
@@ -104,17 +105,24 @@ def check_reachable(address: str) -> None:
             raise unreachable(address, str(error)) from None
         if parts.scheme == "ray":
             return  # Ray's client gives up on its own, after half a minute
-    # A process of its own, because what hangs in Ray's libraries cannot be interrupted.
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    # A process of its own, because what hangs in Ray's libraries cannot be interrupted; and its native side told to
+    # speak, because only that says why it does not join.
+    said_of = {**os.environ, **QUIET, "RAY_BACKEND_LOG_LEVEL": "warning"}
     try:
         done = subprocess.run(
-            [*command, *(() if address == "auto" else ("--address", address))], capture_output=True, timeout=HEALTH_S
+            [sys.executable, "-c", JOIN, address], capture_output=True, timeout=HEALTH_S, env=said_of, check=False
         )
     except subprocess.TimeoutExpired:
         raise unreachable(address, f"nothing that speaks Ray answered within {HEALTH_S:.0f} s") from None
     if done.returncode:
-        said = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()
-        raise unreachable(address, f"Ray's health check failed: {said[-1] if said else 'it says nothing'}")
+        said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()
+        if "AuthToken" in said or "Unauthenticated" in said:
+            raise unreachable(
+                address,
+                "it wants a token: set RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token, or in "
+                "RAY_AUTH_TOKEN",
+            )
+        raise unreachable(address, said.splitlines()[-1] if said else "Ray says nothing of why")
 
 
 def unreachable(address: str, why: str) -> InputError:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeconv.runtime.errors import CheckError
+from edgeconv.runtime.errors import CheckError, UsageError
 
 from .engine import ATTEMPTS, DONE, FAILED, Tell, Work, check_workers, one_thread, portable
 from .ray_cluster import cluster, differences, versions_here
@@ -30,6 +30,11 @@ class RayData:
 
     def __post_init__(self) -> None:
         check_workers(self.workers)
+        if (self.address or "").startswith("ray://"):
+            raise UsageError(
+                f"--address {self.address} is Ray's client, which Ray Data does not work through; run the command on a "
+                "machine of the cluster, with --address auto or host:port"
+            )
 
     def run(self, work: Work, shared: Any, tasks: Sequence[Any], on_event: Tell) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
         """Do the tasks as `Engine` says, but no events are carried; raises as `ray_cluster.cluster` does, too."""

@@ -3,7 +3,10 @@
 import importlib
 import os
 import socket
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +155,49 @@ def test_a_cluster_that_cannot_be_reached_is_an_error_in_bounded_time(apart, toy
     for address in ("somewhere", "http://head:6379", "head:many"):
         with pytest.raises(UsageError, match="give auto, host:port or ray://host:port"):
             list(Ray(address).run(toys.square, None, [1], print))
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """A head that `ray start` started, which wants a token, as it does where its machine has one."""
+    ray_cluster.import_ray()
+    with socket.socket() as probe, socket.socket() as other:
+        probe.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, client = probe.getsockname()[1], other.getsockname()[1]
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    log = tmp_path_factory.mktemp("ray") / "log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", str(port),
+         "--num-cpus", "1", "--include-dashboard=false", "--ray-client-server-port", str(client),
+         "--object-store-memory", "100000000", "--node-ip-address", "127.0.0.1"],
+        env={**os.environ, **token}, start_new_session=True, stdout=log.open("w"), stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            if "Ray runtime started" in log.read_text():
+                break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield f"127.0.0.1:{port}", token
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()
+
+
+def test_a_cluster_that_wants_a_token_is_joined_with_it_and_says_so_without(apart, started, monkeypatch):
+    address, token = started
+    with pytest.raises(InputError, match="it wants a token: set RAY_AUTH_MODE=token"):
+        ray_cluster.check_reachable(address)
+    for name, value in token.items():
+        monkeypatch.setenv(name, value)
+    ray_cluster.check_reachable(address)
+
+
+def test_bulk_scoring_through_the_client_is_refused_because_ray_data_cannot():
+    with pytest.raises(UsageError, match="Ray Data does not work through"):
+        make_engine("ray", address="ray://head:10001", many=True)
 
 
 def test_no_tasks_start_no_ray(toys):
