@@ -160,12 +160,13 @@ def _words(objective: str) -> str:
         "macro_f1": "macro-F1 (%)",
         "multiply_adds": "multiply-adds for one window",
         "peak_activation_values": "values between layers at once",
+        "int8_loss": "accuracy lost in int8 (points)",
     }
     return known.get(objective, objective.replace("_", " "))
 
 
 def _shown(value: float, objective: str) -> float:
-    return 100 * value if objective in ("accuracy", "macro_f1") else value
+    return 100 * value if objective in ("accuracy", "macro_f1", "int8_loss") else value
 
 
 def _figure(out: Path) -> Any:
