@@ -44,8 +44,8 @@ DataOptionsOption = Annotated[
     typer.Option(
         "--data-option",
         help="What is asked of the data set, several times for several: for HAPT and folders window=128, hop=64; for "
-        "HAPT transitions=leave-out, class or each; for folders leave-out=LABEL,LABEL; for .ts files rate=1 (Hz); for "
-        "stored sets split=NAME.",
+        "HAPT transitions=leave-out, class or each, and derive=uci-har; for folders leave-out=LABEL,LABEL; for .ts "
+        "files rate=1 (Hz); for stored sets split=NAME.",
         metavar="NAME=VALUE",
     ),
 ]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeconv.runtime.derive import Derived
 from edgeconv.runtime.spec import Channel
 
 SplitName = Literal["train", "test"]
@@ -80,6 +81,8 @@ class Dataset:
     subjects_known: bool = True
     """Whether the subjects are people. Where nobody knows whom a recording is of, each is a subject of its own, and
     then no split is known to be one by people."""
+    derived: tuple[Derived, ...] = ()
+    """How channels come from what a sensor gives, for a source that has only that."""
 
     @property
     def window(self) -> int:

@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeconv.runtime.derive import Derivation, Derived
 from edgeconv.runtime.errors import InputError, UsageError
-from edgeconv.runtime.spec import Channel
+from edgeconv.runtime.spec import Channel, ModelSpec
 
 from .archive import FileTree, open_zip
 from .cut import cut_windows
@@ -38,6 +39,8 @@ from .dataset import SPLITS, Dataset, Recording, Segment, SplitName
 from .distribution import Distribution, roots
 from .options import Given, asked_for, choice, read_options, whole
 from .table import parse_labels, parse_rows, split_lines
+from .uci_har import CHANNELS as UCI_HAR_CHANNELS
+from .uci_har import DERIVED as UCI_HAR_DERIVED
 
 MARKER = "RawData/labels.txt"
 LABELS_FILE = "activity_labels.txt"
@@ -50,7 +53,12 @@ CHANNELS = tuple(
 )
 TEST_SUBJECTS = frozenset({2, 4, 9, 10, 12, 13, 18, 20, 24})
 """The nine people of UCI HAR's test side, who are the same people."""
-OPTIONS = {"window": whole(128), "hop": whole(64), "transitions": choice("leave-out", "class", "each")}
+OPTIONS = {
+    "window": whole(128),
+    "hop": whole(64),
+    "transitions": choice("leave-out", "class", "each"),
+    "derive": choice("none", "uci-har"),
+}
 LICENCE = (
     "The README inside the data set says that the publication must be acknowledged, that the data set is distributed "
     "AS-IS, and that any commercial use is prohibited. Cite: Jorge-L. Reyes-Ortiz, Luca Oneto, Albert Samà, Xavier "
@@ -85,8 +93,9 @@ class Hapt:
         """Return the data set, split by the people of UCI HAR; with `use_cache` it is parsed only the first time.
 
         Windows are float32 [n, window, 6]: acc in g, gyro in rad/s, each x, y, z, as recorded, each inside one labelled
-        segment and counted from its start. Options: `window` (128), `hop` (64), and `transitions`: `leave-out` (the six
-        activities only), `class` (all transitions as a seventh label) or `each` (all 12 labels). Recordings carry the
+        segment and counted from its start. Options: `window` (128), `hop` (64), `transitions`: `leave-out` (the six
+        activities only), `class` (all transitions as a seventh label) or `each` (all 12 labels), and `derive`:
+        `uci-har` gives UCI HAR's nine channels in place of the six, as `uci_har.DERIVED` says. Recordings carry the
         segments of the labels chosen. Raises UsageError for options that cannot be, MissingFileError where the path or
         a file is not there, and InputError that names file, line, expected and seen for anything else.
         """
@@ -104,7 +113,7 @@ class Hapt:
             options=asked,
             use_cache=use_cache,
         )
-        return replace(dataset, options=asked)
+        return replace(dataset, options=asked, derived=_derived(values))
 
 
 def is_hapt(path: Path) -> bool:
@@ -131,19 +140,23 @@ def _signal_file(recording: str, sensor: str) -> str:
 
 def _parse(tree: FileTree, source: str, values: dict[str, Any]) -> Dataset:
     labels, class_of = _choose(parse_labels(tree.read(LABELS_FILE), tree.place(LABELS_FILE), CLASSES), values)
+    channels = UCI_HAR_CHANNELS if _derived(values) else CHANNELS
+    form = values["window"], values["hop"], len(channels)
+    # Without derived channels this passes on what was recorded.
+    spec = ModelSpec("HAPT", "", channels, SAMPLING_RATE_HZ, *form[:2], labels, derived=_derived(values))
+    derivation = Derivation(spec)
     rows: dict[str, list[_Row]] = defaultdict(list)
     for row in _parse_rows(tree):
         rows[row.recording].append(row)
     continuous: dict[SplitName, tuple[Recording, ...]] = {"train": (), "test": ()}
     for name, own in rows.items():
-        samples = _parse_samples(tree, name)
+        samples = derivation.whole(_parse_samples(tree, name)).astype(np.float32)
         _check_rows(tree, own, len(samples))
         segments = tuple(
             Segment(row.first - 1, row.last, class_of[row.class_id]) for row in own if row.class_id in class_of
         )
         split: SplitName = "test" if own[0].user in TEST_SUBJECTS else "train"
         continuous[split] += (Recording(name, samples, own[0].user, segments),)
-    form = values["window"], values["hop"], len(CHANNELS)
     train, test = (cut_windows(continuous[split], *form) for split in SPLITS)
     for split, part in (("train", train), ("test", test)):
         if not len(part):
@@ -156,7 +169,7 @@ def _parse(tree: FileTree, source: str, values: dict[str, Any]) -> Dataset:
         synthetic=False,
         licence=LICENCE,
         labels=labels,
-        channels=CHANNELS,
+        channels=channels,
         sampling_rate_hz=SAMPLING_RATE_HZ,
         hop=values["hop"],
         train=train,
@@ -164,7 +177,12 @@ def _parse(tree: FileTree, source: str, values: dict[str, Any]) -> Dataset:
         source=source,
         continuous=continuous,
         options=asked_for(values, OPTIONS),
+        derived=_derived(values),
     )
+
+
+def _derived(values: dict[str, Any]) -> tuple[Derived, ...]:
+    return UCI_HAR_DERIVED if values["derive"] == "uci-har" else ()
 
 
 def _choose(labels: tuple[str, ...], values: dict[str, Any]) -> tuple[tuple[str, ...], dict[int, int]]:

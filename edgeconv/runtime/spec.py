@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from . import derive
+from .derive import Derived
 from .errors import ArtefactError, ConversionError, MissingFileError
+from .seen import Seen
 
 SPEC_VERSION = 1
 METADATA_KEY = "edgeconv.spec"
@@ -74,6 +77,10 @@ class ModelSpec:
     """What a window holds: samples of all channels, or, for a text, one token id for each timestep and no channels."""
     vocabulary: int | None = None
     """How many token ids there are, from 0; None for a signal."""
+    derived: tuple[Derived, ...] = ()
+    """How channels that no sensor gives come from others, for a source that has only these."""
+    seen: Seen | None = None
+    """What training saw of a window, by which a signal that is none is recognised."""
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
@@ -98,6 +105,9 @@ class ModelSpec:
             for channel in self.channels:
                 if not (math.isfinite(channel.mean) and math.isfinite(channel.std) and channel.std > 0):
                     problem = f"channel {channel.name} has mean {channel.mean} and std {channel.std}"
+            problem = problem or derive.problem(self.derived, self.channels, self.sampling_rate_hz)
+            if self.seen is not None and len(self.seen.deviation_low) != len(names):
+                problem = f"it says what training saw of {len(self.seen.deviation_low)} channels, and has {len(names)}"
         if problem:
             raise ArtefactError(f"the spec of model {self.name!r} is not valid: {problem}")
 
@@ -121,6 +131,9 @@ class ModelSpec:
         values = asdict(self)
         if self.input == "signal":  # files of signals stay as they were before there were tokens
             del values["input"], values["vocabulary"]
+        for key in ("derived", "seen"):  # and those without these as they were before them
+            if not values[key]:
+                del values[key]
         return json.dumps({"spec_version": SPEC_VERSION, **values}, indent=2, ensure_ascii=False)
 
     @classmethod
@@ -144,6 +157,8 @@ class ModelSpec:
             values: dict[str, Any] = {key: value for key, value in data.items() if key in known}
             values["channels"] = tuple(Channel(**channel) for channel in data["channels"])
             values["triads"] = tuple(Triad(**triad) for triad in data.get("triads", ()))
+            values["derived"] = tuple(Derived.from_dict(one) for one in data.get("derived", ()))
+            values["seen"] = Seen.from_dict(data["seen"]) if data.get("seen") else None
             values["labels"] = tuple(str(label) for label in data["labels"])
             return cls(**values)
         except (KeyError, TypeError) as error:

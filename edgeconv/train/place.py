@@ -15,6 +15,7 @@ from edgeconv.data.dataset import Dataset
 from edgeconv.runs.engine import Engine
 from edgeconv.runs.record import FitRecord, Run, now, runs_folder
 from edgeconv.runtime.errors import UsageError
+from edgeconv.runtime.seen import seen_in
 from edgeconv.runtime.spec import ModelSpec, Triad
 
 from .augment import triads_of
@@ -130,5 +131,7 @@ def make_spec(dataset: Dataset, config: TrainConfig, name: str, version: str) ->
         hop=dataset.hop,
         labels=dataset.labels,
         triads=tuple(triads),
+        derived=dataset.derived,
+        seen=seen_in(windows, dataset.channels, dataset.sampling_rate_hz),
         trained_on=f"{dataset.name}, {len(windows)} windows of {len(np.unique(dataset.train.subjects))} subjects",
     )

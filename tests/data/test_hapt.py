@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from edgeconv.data import Hapt, cache, load_data
+from edgeconv.data.uci_har import CHANNELS as UCI_HAR_CHANNELS
+from edgeconv.data.uci_har import DERIVED as UCI_HAR_DERIVED
+from edgeconv.runtime import ModelSpec
+from edgeconv.runtime.derive import Derivation
 from edgeconv.runtime.errors import InputError, MissingFileError, UsageError
 
 LABELS = ("A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L")
@@ -59,9 +63,27 @@ def test_each_choice_of_options_is_parsed_once_and_found_by_its_hash(files, tmp_
     assert {entry.content_sha256 for entry in cache.entries()} == set(hashes)
 
 
+def test_the_nine_channels_of_uci_har_are_derived_over_the_whole_recording(files, tmp_path):
+    path, options = as_zip(tmp_path, files), {"window": 5, "hop": 5}
+    raw = load_data(path, options=options)
+    dataset = load_data(path, options=options | {"derive": "uci-har"})
+    again = load_data(path, options=options | {"derive": "uci-har"})  # from the cache
+    assert [c.name for c in dataset.channels] == [c.name for c in UCI_HAR_CHANNELS]
+    assert dataset.options == {"derive": "uci-har", "hop": "5", "window": "5"}
+    assert dataset.derived == again.derived == UCI_HAR_DERIVED
+    assert raw.derived == ()
+    spec = ModelSpec("HAPT", "", dataset.channels, 50.0, 5, 5, dataset.labels, derived=dataset.derived)
+    recorded, derived = raw.continuous["train"][0], dataset.continuous["train"][0]
+    expected = Derivation(spec).whole(recorded.samples).astype(np.float32)
+    np.testing.assert_array_equal(derived.samples, expected)
+    assert derived.segments == recorded.segments
+    np.testing.assert_array_equal(dataset.train.windows[0], expected[2:7])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"derive": "all"}, "expected none or uci-har"),
         ({"step": "1"}, "no option 'step'; its options are window"),
         ({"window": "0"}, "option window is '0'; expected a whole number from 1"),
         ({"transitions": "no"}, "expected leave-out, class or each"),

@@ -10,6 +10,9 @@ from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.runs.record import Run
 from edgeconv.runtime import InputError, ModelSpec, UsageError
+from edgeconv.runtime.derive import Derived
+from edgeconv.runtime.filters import Filter
+from edgeconv.runtime.seen import seen_in
 from edgeconv.train.config import TrainConfig
 from edgeconv.train.fit import channel_statistics, fit
 from edgeconv.train.folds import fold_names, make_fold
@@ -246,6 +249,14 @@ def test_the_spec_keeps_range_and_mean_norm_of_the_training_windows(small):
     standardised = make_spec(small, TrainConfig(standardise=True), "m", "1")
     assert [c.mean for c in standardised.channels] == mean.tolist()
     assert [c.std for c in standardised.channels] == std.tolist()
+
+
+def test_the_spec_keeps_what_a_window_looked_like_and_how_channels_are_derived(small):
+    derived = (Derived("body_acc_x", "acc_x", (Filter("median", 3),)),)
+    spec = make_spec(replace(small, derived=derived), TrainConfig(), "m", "1")
+    assert spec.seen == seen_in(small.train.windows, small.channels, small.sampling_rate_hz)
+    assert [triad.name for triad in spec.seen.triads] == [triad.name for triad in spec.triads]
+    assert spec.derived == derived
 
 
 def test_a_constant_channel_is_divided_by_one():
