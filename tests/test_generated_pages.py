@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"scale": "scale", "training": "bench_train"}
+PAGES = {"scale": "scale", "training": "bench_train", "protocol": "protocol"}
 
 
 @pytest.fixture
@@ -44,3 +44,11 @@ def test_ten_repeats_take_at_most_six_tenths_of_the_time_of_plain_keras():
     assert training["ratio"]["value"] <= 0.6
     ours, theirs = (sum(training["accuracies"][name]) / 30 for name in ("edgeconv", "keras"))
     assert ours > theirs - 0.01
+
+
+def test_a_random_split_flatters_every_network():
+    splits = results("protocol")["splits"]
+    assert set(splits) == {"seed", "edge"}
+    for figures in splits.values():
+        assert figures["random"]["accuracy_mean"] > figures["folds"]["accuracy_mean"]
+    assert len(results("protocol")["leave_one_subject_out"]["per_subject"]) == 21
