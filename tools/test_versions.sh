@@ -9,6 +9,6 @@ shift 2
 venv=.venv-$resolution-$(basename "$python")
 uv venv --quiet --allow-existing --no-config --python "$python" "$venv"
 uv pip install --quiet --no-config --python "$venv/bin/python" --resolution "$resolution" \
-    --editable ".[cpu,cli,train]" --group dev
+    --editable ".[cpu,cli,train,track,scale,remote,mqtt,serial,zstd]" --group dev
 echo "== $("$venv/bin/python" --version), $resolution =="
 "$venv/bin/python" -m pytest "$@"

@@ -8,7 +8,7 @@ import typer
 
 from edgeconv import __version__
 
-from . import bench, data, demo, doctor, evaluate, export, inspect, runs, score, search, stream, train, verify
+from . import bench, data, demo, doctor, evaluate, export, inspect, runs, score, search, serve, stream, train, verify
 from .console import command, note
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ for _verb in (
     verify.verify,
     inspect.inspect,
     stream.stream,
+    serve.serve,
     evaluate.evaluate,
     score.score,
     bench.bench,

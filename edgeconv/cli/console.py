@@ -87,7 +87,8 @@ def _let_go_of_unwritable_streams() -> None:
 
 def note(text: str) -> None:
     """Say something that is not a result, on stderr."""
-    print(f"edgeconv: {text}", file=sys.stderr, flush=True)
+    # In one piece, because threads may say something at the same time.
+    print(f"edgeconv: {text}\n", end="", file=sys.stderr, flush=True)
 
 
 def count(number: int, noun: str) -> str:

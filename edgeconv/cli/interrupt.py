@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Self, TextIO, TypeVar
+from typing import Any, Self, TextIO, TypeVar
 
 from .console import note
 
@@ -54,6 +54,45 @@ class Interrupt:
             raise KeyboardInterrupt
         if self.until:
             note(f"stopping after {self.until}; Ctrl-C again stops at once")
+
+
+class Ending(Interrupt):
+    """Ctrl-C and SIGTERM as a wish to end: held back while what has begun is finished; use it in a `with`.
+
+    `wanted` says that one of them came, and `check` raises for Ctrl-C only: to be terminated is a service's usual end.
+    """
+
+    def __init__(self, *, until: str) -> None:
+        """Hold back until `until`, which says for people what is waited for."""
+        super().__init__(until=until)
+        self.then: Callable[[], None] = lambda: None
+        """Called once, at the first of the signals."""
+        self.terminated = False
+        self._before: Any = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the end was asked for."""
+        return self.asked or self.terminated
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._on_terminate)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+        super().__exit__(*error)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        super()._on_signal(number, frame)
+        self.then()
+
+    def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
+        self.terminated = True
+        self.then()
 
 
 class WholeLines:

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 def stream(
     model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
     recordings: Annotated[
-        list[Path], typer.Argument(help="CSV, TSV, whitespace text, NPY or WAV files.", metavar="RECORDING")
+        list[Path],
+        typer.Argument(help="CSV, TSV, whitespace text, NPY or WAV files; - for stdin.", metavar="RECORDING"),
     ],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The recording is still being written: wait for more at its end.")
+    ] = False,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1, cuda,tf32,graph or auto; never another one than asked for.")
     ] = "cpu",
@@ -49,12 +53,14 @@ def stream(
 
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
-    from edgeconv.runtime import Classifier, StreamClassifier
+    from edgeconv.runtime import Classifier, StreamClassifier, UsageError
     from edgeconv.runtime.forms import form_file
     from edgeconv.runtime.sinks import open_sink
     from edgeconv.runtime.tuning import read_tuning
 
     _quieten_onnx_runtime()
+    if follow and len(recordings) > 1:
+        raise UsageError("--follow never comes to the end of a recording; give one recording")
     if threads is None:
         tuning = read_tuning(model) if model.is_dir() else None
         threads = tuning.threads.get("recording", 1) if tuning else 1
@@ -75,7 +81,7 @@ def stream(
     with WholeLines(sys.stdout) as out:
         sink = open_sink(format_ or ("table" if sys.stdout.isatty() else "jsonl"), cast("TextIO", out), spec.labels)
         try:
-            for name, prediction in classify(streaming, recordings, out.flush):
+            for name, prediction in classify(streaming, recordings, out.flush, follow=follow):
                 sink.write(name, prediction)
                 windows += 1
         finally:
@@ -95,7 +101,11 @@ def _quieten_onnx_runtime() -> None:
 
 
 def classify(
-    streaming: StreamClassifier, recordings: Iterable[Path], flush: Callable[[], None] = lambda: None
+    streaming: StreamClassifier,
+    recordings: Iterable[Path],
+    flush: Callable[[], None] = lambda: None,
+    *,
+    follow: bool = False,
 ) -> Iterator[tuple[str, Prediction]]:
     """Yield name and prediction of every window of every recording; each recording starts anew at 0 s.
 
@@ -111,7 +121,7 @@ def classify(
     for path, name in zip(paths, recording_names(paths), strict=True):
         streaming.reset()
         samples = 0
-        for chunk in read_recording(path, spec.channel_names, most, spec.sampling_rate_hz):
+        for chunk in read_recording(path, spec.channel_names, most, spec.sampling_rate_hz, follow=follow):
             samples += len(chunk)
             for prediction in streaming.push(chunk):
                 yield name, prediction

@@ -8,7 +8,7 @@ import pytest
 
 import edgeconv
 
-VERBS = ["demo", "train", "export", "verify", "inspect", "stream", "evaluate", "bench", "doctor", "score"]
+VERBS = ["demo", "train", "export", "verify", "inspect", "stream", "serve", "evaluate", "bench", "doctor", "score"]
 VERBS += ["data list", "data verify", "data recordings", "data fetch"]
 VERBS += ["data add", "data show", "data split", "data export", "data remove"]
 VERBS += ["runs list", "runs show", "runs compare", "runs plot", "runs track", "search"]

@@ -1,4 +1,4 @@
-"""Where predictions go: lines of text on a stream."""
+"""Where predictions go: lines of text on a stream, or an MQTT broker."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Literal, TextIO
 
 from ..errors import UsageError
+from ..sources.say import Say, to_nobody
 from .csv_rows import CsvRows
 from .json_lines import JsonLines
+from .served import ServedLines, ServedSink
 from .sink import Sink
 from .table import TextTable
 
-__all__ = ["Sink", "open_sink"]
+__all__ = ["ServedSink", "Sink", "open_served", "open_sink"]
 
 SINKS: dict[str, type[CsvRows] | type[JsonLines] | type[TextTable]] = {
     "table": TextTable,
@@ -35,3 +37,29 @@ def open_sink(format: Literal["table", "jsonl", "csv"], stream: TextIO, labels: 
     if format not in SINKS:
         raise UsageError(f"there is no output format {format!r}; expected one of {', '.join(SINKS)}")
     return SINKS[format](stream, labels)
+
+
+def open_served(
+    address: str,
+    stream: TextIO,
+    labels: Sequence[str],
+    *,
+    source: str = "",
+    client_id: str = "",
+    say: Say = to_nobody,
+) -> ServedSink:
+    """Return a sink for the predictions of many devices: `-` for JSON lines on the stream, or `mqtt://HOST/TOPIC`.
+
+    labels: of the model, in the order of its probabilities
+    source: where samples come from; predictions may not come back through it
+    client_id, say: as for `open_live`
+    Raises UsageError for another address, InputError for what cannot be reached, DependencyError.
+    """
+    if address == "-":
+        return ServedLines(stream, labels)
+    if address.startswith(("mqtt://", "mqtts://")):
+        from .mqtt import MqttSink, refuse_loop
+
+        refuse_loop(source, address)
+        return MqttSink(address, labels, client_id, say=say)
+    raise UsageError(f"{address!r} is no place for predictions; expected - or mqtt://HOST:PORT/edgeconv/{{device}}/…")

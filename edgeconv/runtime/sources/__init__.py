@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from io import BufferedReader
+from io import BufferedReader, UnsupportedOperation
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, MissingFileError, UsageError
 from .foreign import refuse_foreign
+from .growing import STDIN, open_growing, open_stdin
 from .npy import NPY_MAGIC, read_npy
 from .parquet import PARQUET_MAGIC, read_parquet
 from .text import read_text
@@ -23,7 +24,12 @@ __all__ = ["read_recording"]
 
 
 def read_recording(
-    path: str | Path, channels: Sequence[str], chunk: int = 4096, sampling_rate_hz: float | None = None
+    path: str | Path,
+    channels: Sequence[str],
+    chunk: int = 4096,
+    sampling_rate_hz: float | None = None,
+    *,
+    follow: bool = False,
 ) -> Iterator[NDArray[np.float32]]:
     r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
 
@@ -36,6 +42,8 @@ def read_recording(
 
     channels: names in the model's order
     chunk: most timesteps in one piece; pieces are also cut where the reader's own blocks end
+    path: of a file, or `-` for standard input
+    follow: whether the file is still being written, so that its end is waited for
     sampling_rate_hz: the model's, which that of a WAV file must be; None does not ask. Other files do not say theirs.
     Yields float32 [n, channels] with 1 ≤ n ≤ chunk, in the file's unit. All errors come while iterating, those of the
     file as a whole at the first step: MissingFileError where there is no file, and InputError for one that cannot be
@@ -45,7 +53,7 @@ def read_recording(
     if chunk < 1:
         raise UsageError(f"chunk is {chunk}; expected 1 or more timesteps")
     where = str(path)
-    with _open(Path(path), where) as file:
+    with _open(Path(path), where, follow) as file:
         head = file.peek(64)[:64]
         if head.startswith(NPY_MAGIC):
             blocks = read_npy(file, where, channels)
@@ -64,11 +72,13 @@ def read_recording(
                     yield block[start : start + chunk]
 
 
-def _open(path: Path, where: str) -> BufferedReader:
+def _open(path: Path, where: str, follow: bool) -> BufferedReader:
     try:
+        if path == STDIN:
+            return open_stdin()
         if path.is_dir():
             raise InputError(f"{where}: this is a folder; expected one recording: name a CSV, NPY or WAV file in it")
-        return path.open("rb")
+        return open_growing(path) if follow else path.open("rb")
     except FileNotFoundError:
         raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV, NPY or WAV") from None
     except OSError as error:
@@ -77,6 +87,9 @@ def _open(path: Path, where: str) -> BufferedReader:
 
 
 def _measure(file: BufferedReader) -> int:
-    """Return the size of a file in bytes, and 0 for a pipe or a device, of which nobody knows it."""
-    status = os.fstat(file.fileno())
+    """Return the size of a file in bytes, and 0 for a pipe, a device or a growing file, of which nobody knows it."""
+    try:
+        status = os.fstat(file.fileno())
+    except UnsupportedOperation:
+        return 0
     return status.st_size if stat.S_ISREG(status.st_mode) else 0

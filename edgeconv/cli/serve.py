@@ -1,0 +1,141 @@
+"""edgeconv serve."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
+
+import typer
+
+from .console import count, note
+from .interrupt import Ending, WholeLines
+
+if TYPE_CHECKING:
+    from edgeconv.runtime.serving import Service
+
+WAIT_S = 0.2
+"""The longest wait for something to take, and so for a signal to be noticed."""
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="mqtt://HOST:1883/sensors/+/imu (mqtts:// for TLS; what + stands for is the device), tcp://HOST:PORT, "
+            "tcp-listen://ADDRESS:PORT, udp://ADDRESS:PORT or serial:///dev/ttyUSB0?baud=115200.",
+            metavar="ADDRESS",
+        ),
+    ],
+    sink: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="mqtt://HOST:1883/edgeconv/{device}/prediction, or - for JSON lines on stdout.",
+            metavar="ADDRESS",
+        ),
+    ] = "-",
+    payload: Annotated[
+        Literal["text", "float32"],
+        typer.Option(help="text: JSON or CSV; float32: packed values, little-endian, sample after sample."),
+    ] = "text",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, cuda,tf32,graph or auto; never another one than asked for.")
+    ] = "cpu",
+    hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
+    precision: Annotated[
+        Literal["float32", "int8"], typer.Option(help="Which of a folder's files answer; int8 on the processor only.")
+    ] = "float32",
+    idle: Annotated[
+        float, typer.Option(help="Seconds after which a silent device is forgotten; it begins anew when it comes.")
+    ] = 300.0,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="2/5: take the devices that fall to the second of five processes.", metavar="NUMBER/COUNT"),
+    ] = None,
+    client_id: Annotated[
+        str | None,
+        typer.Option(help="What the broker keeps the session under; by default of model, topic and shard."),
+    ] = None,
+    report: Annotated[float, typer.Option(help="Seconds between two lines of statistics on stderr.")] = 60.0,
+) -> None:
+    """Classify what many devices send, live: one stream each, one prediction per window.
+
+    A message is acknowledged when the predictions of all windows that it completes have arrived. Columns are matched to
+    the model's channels by name, and by position where nothing names them; others are ignored. SIGTERM ends after what
+    is due, with exit code 0. User and password of a broker may be in EDGECONV_MQTT_USER and EDGECONV_MQTT_PASSWORD.
+
+    Example: edgeconv serve models/har_raw --from mqtt://localhost/sensors/+/imu --to mqtt://localhost
+    """
+    from edgeconv.runtime import Classifier
+    from edgeconv.runtime.serving import Service
+    from edgeconv.runtime.shards import Shard
+    from edgeconv.runtime.sinks import open_served
+    from edgeconv.runtime.sources.live import open_live
+    from edgeconv.runtime.sources.messages import Decoder
+    from edgeconv.runtime.sources.mqtt_client import session_name
+
+    mine = Shard.parse(shard) if shard else None
+    classifier = Classifier.load(model, device, precision=precision)
+    spec = classifier.spec
+    name = client_id or session_name(spec.name, source, f"-{mine.index + 1}of{mine.count}" if mine else "")
+    takes = mine.takes if mine else None
+    with Ending(until="what is due is published") as ending, WholeLines(sys.stdout) as out:
+        into = open_served(sink, cast("TextIO", out), spec.labels, source=source, client_id=f"{name}-out", say=note)
+        try:
+            taken_from = open_live(source, Decoder(spec.channel_names, payload), client_id=name, takes=takes, say=note)
+            try:
+                service = Service(classifier, taken_from, into, hop=hop, idle_s=idle, say=note)
+                ending.then = service.stop
+                which = f", shard {mine}" if mine else ""
+                note(
+                    f"{spec.name} version {spec.version} on {classifier.device}, hop {service.pool.hop}{which}: serving"
+                )
+                _run(service, ending, report)
+            finally:
+                taken_from.close()
+        finally:
+            into.close()
+        ending.check()
+
+
+def _run(service: Service, ending: Ending, report_s: float) -> None:
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    reported_s = began_s
+
+    def say() -> None:
+        seconds, processor_s = time.monotonic() - began_s, time.process_time() - began_cpu_s
+        note(f"{describe(service)} in {seconds:.1f} s, {processor_s:.1f} s of processor time")
+
+    try:
+        while not (ending.wanted or service.source.ended):
+            service.step(WAIT_S)
+            if time.monotonic() - reported_s >= report_s:
+                reported_s = time.monotonic()
+                say()
+    finally:
+        say()
+
+
+def describe(service: Service) -> str:
+    """Return in words what a service has done so far."""
+    tally = service.tally
+    words = [
+        count(len(service.devices), "device"),
+        count(tally.arrivals, "message"),
+        count(tally.samples, "sample"),
+        count(tally.windows, "window"),
+    ]
+    if tally.losses:
+        worst = ", ".join(f"{name}: {number}" for name, number in tally.losses.most_common(3))
+        more = f" and {len(tally.losses) - 3} more" if len(tally.losses) > 3 else ""
+        words.append(f"{tally.losses.total()} lost or refused ({worst}{more})")
+    if tally.dropped:
+        words.append(f"{tally.dropped} idle and forgotten")
+    reconnects = getattr(service.source, "reconnects", 0)
+    if reconnects:
+        words.append(count(reconnects, "reconnect"))
+    return ", ".join(words)
