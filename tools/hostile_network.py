@@ -1,4 +1,4 @@
-"""A network that int8 ruins, and what the automatic choice of float layers makes of it.
+"""A network that int8 ruins, and what equalised channels and the automatic choice of float layers make of it.
 
 python tools/hostile_network.py [--data "UCI HAR Dataset.zip"] [--model models/har_conv1d] [--decades 1.5]
 
@@ -65,23 +65,35 @@ def spread(source: Path, target: Path, decades: float) -> None:
 
 
 def judged(folder: Path, dataset: Dataset, format_: str) -> list[str]:
-    """Return what float32, int8 and int8 with the layers that were left in float32 reach."""
+    """Return what float32, int8, int8 with equalised channels and with the layers left in float32 reach."""
     artefact = FORMATS[format_]
     job = Job.open(folder, folder, dataset)
     WRITERS[artefact.engine, artefact.precision](job, artefact)
     chosen = job.calibrations[artefact.engine]
     int8 = job.check(folder / artefact.name)
-    naive = (rebuild_onnx if artefact.engine == "onnx" else rebuild_tflite)(
-        job, artefact, {**chosen, "float_layers": []}
-    )
-    assert naive is not None
-    (folder / artefact.name).write_bytes(naive)
-    all_int8 = job.check(folder / artefact.name)
+    rebuild = rebuild_onnx if artefact.engine == "onnx" else rebuild_tflite
+    plain = {"channels": "as they are", "input": "as it is", "ranges": "minmax"}
+    seen = []
+    for changed in ({"float_layers": []}, {"float_layers": [], **plain}):
+        content = rebuild(job, artefact, {**chosen, **changed})
+        assert content is not None
+        (folder / artefact.name).write_bytes(content)
+        seen.append(job.check(folder / artefact.name))
+    all_int8, ruined = seen
     held = {name: f"{100 * value:.2f} %" for name, value in chosen["accuracy"].items()}
     rows = [("float32", held["float32"], f"{100 * int8.reference_accuracy:.2f} %", "")]
     rows += [
-        (name, held[key], f"{100 * seen.accuracy:.2f} %", f"same top class on {100 * seen.top1_agreement:.2f} %")
-        for name, key, seen in (("int8, all layers", "all_int8", all_int8), ("int8, as exported", "int8", int8))
+        (
+            name,
+            held.get(key, ""),
+            f"{100 * found.accuracy:.2f} %",
+            f"same top class on {100 * found.top1_agreement:.2f} %",
+        )
+        for name, key, found in (
+            ("int8, as it is", "", ruined),
+            ("int8, all layers", "all_int8", all_int8),
+            ("int8, as exported", "int8", int8),
+        )
     ]
     subjects = ", ".join(map(str, chosen["judged_on"]["subjects"]))
     return [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +26,18 @@ from .graph.int8 import (
     names_of,
     prepared,
     quantised,
-    with_input_scale,
 )
-from .graph.net import Net, Scale
+from .graph.net import Net, Scale, multiply_adds
 from .graph.read import read_net
 from .graph.write import write_windowed
 from .graph.writer import DEFAULT_LAYOUT
 from .job import Job
 from .onnx import write_form
-from .ranges import RULES, Rule, activations, probabilities, ranges_of
+from .ranges import probabilities
+from .ways import WAYS, Way, int8_by
 
 DRAWS = (Calibration("random", 256, 0), Calibration("balanced", 512, 2), Calibration("trimmed", 256, 3))
 """Draws of calibration windows that are tried; all come from the subjects that do not judge."""
-Input = Literal["as it is", "by channel"]
-"""`by channel`: each channel divided by its largest value in the calibration windows, in float, and the first weights
-times it; for networks that do not normalise."""
 JUDGE = Artefact(precision="int8").name
 """The file whose limits decide."""
 
@@ -49,16 +46,20 @@ JUDGE = Artefact(precision="int8").name
 class _Tried:
     draw: Calibration
     rows: NDArray[np.int64]
-    input: Input
-    rule: Rule
+    way: Way
     int8: Int8Net
     seen: Comparison
     mean_abs_diff: float
 
     @property
-    def order(self) -> tuple[float, float]:
-        """The best is first: most accurate, then least changed."""
-        return -(self.seen.accuracy or 0.0), self.mean_abs_diff
+    def order(self) -> tuple[bool, float]:
+        """The best is first: within the limits, then least changed, where a dearer way must gain what it costs.
+
+        Accuracy itself would choose the luckiest of many: it moves by whole windows, and few of them.
+        """
+        net = self.int8.net
+        work = multiply_adds(net.steps, [time for _, time in net.shapes()[1:]])
+        return bool(self.seen.violations(limits_of(JUDGE))), self.mean_abs_diff * work
 
 
 class _Search:
@@ -89,22 +90,21 @@ class _Search:
         return compare(self.reference, answers, self.class_ids)
 
     def candidates(self) -> list[_Tried]:
-        """Try every draw, input and rule."""
+        """Try every draw and way."""
         train, found = self.job.dataset.train, []
         rows = self.deciders
         decide = Split(train.windows[rows], train.class_ids[rows], train.subjects[rows])
-        inputs: tuple[Input, ...] = ("as it is", "by channel") if may_scale_input(self.net) else ("as it is",)
         for draw in DRAWS:
             self.job.on_progress(f"{JUDGE}, ranges of {draw.count} windows ({draw.method}, seed {draw.seed})")
             rows = self.deciders[draw.rows(decide, normalised(decide.windows, self.net))]
-            for input_ in inputs:
-                net = with_input(self.net, input_, train.windows[rows])
-                values = activations(net, self.job.spec, train.windows[rows])
-                for rule in RULES:
-                    int8 = Int8Net(net, ranges_of(net, values, rule))
-                    answers = self.answers(int8)
-                    moved = float(np.abs(answers - self.reference).mean())
-                    found.append(_Tried(draw, rows, input_, rule, int8, self.judge(answers), moved))
+            for way in WAYS:
+                try:
+                    int8 = int8_by(way, self.net, self.job.spec, train.windows[rows])
+                except ConversionError:  # not every network can have its input every way
+                    continue
+                answers = self.answers(int8)
+                moved = float(np.abs(answers - self.reference).mean())
+                found.append(_Tried(draw, rows, way, int8, self.judge(answers), moved))
         return found
 
 
@@ -129,10 +129,10 @@ def rebuild(job: Job, artefact: Artefact, entry: Mapping[str, Any]) -> bytes | N
 def choose(job: Job) -> dict[str, Any]:
     """Return what decides the int8 files, with what else was tried: the entry of `calibration.json`.
 
-    Draws of windows, rules for ranges and, where the network does not normalise, a scale for each input channel are
-    tried; the windows of training subjects that took no part decide by accuracy, then by the mean |Δp|. Where the best
-    is out of the limits, the fewest layers that bring it back are left in float32. Raises ConversionError for a network
-    that has no canonical form, or where no layer can be int8.
+    Draws of windows and the `WAYS` are tried; of those that keep the limits on the windows of training subjects that
+    took no part, the one with the smallest product of mean |Δp| and multiply-adds is taken. Where none does, the fewest
+    layers that bring it back are left in float32. Raises ConversionError for a network that has no canonical form, or
+    where no layer can be int8.
     """
     search = _Search(job)
     tried = search.candidates()
@@ -155,9 +155,8 @@ def choose(job: Job) -> dict[str, Any]:
         after = search.judge(search.answers(int8))
     train = job.dataset.train
     return {
-        **_draw(best.draw),
-        "ranges": best.rule,
-        "input": best.input,
+        **asdict(best.draw),
+        **asdict(best.way),
         "form": int8.form,
         "weight_bits": WEIGHT_BITS,
         "float_layers": names_of(int8.net, int8.float_layers),
@@ -173,9 +172,8 @@ def choose(job: Job) -> dict[str, Any]:
         ],
         "tried": [
             {
-                **_draw(one.draw),
-                "ranges": one.rule,
-                "input": one.input,
+                **asdict(one.draw),
+                **asdict(one.way),
                 "accuracy": one.seen.accuracy,
                 "mean_abs_diff": one.mean_abs_diff,
             }
@@ -184,10 +182,6 @@ def choose(job: Job) -> dict[str, Any]:
         "subjects": np.unique(train.subjects[best.rows]).tolist(),
         "rows": best.rows.tolist(),
     }
-
-
-def _draw(draw: Calibration) -> dict[str, Any]:
-    return {"method": draw.method, "count": draw.count, "seed": draw.seed}
 
 
 def int8_source(job: Job) -> Net:
@@ -199,25 +193,6 @@ def int8_source(job: Job) -> Net:
     return net
 
 
-def may_scale_input(net: Net) -> bool:
-    """Whether each input channel can have a scale of its own in front: convolutions take it as it is."""
-    return with_input_scale(net, np.ones(net.channels, np.float32)) is not None
-
-
-def with_input(net: Net, input_: Input, windows: NDArray[np.float32]) -> Net:
-    """Return the network with its input as it is, or each channel divided by its largest value in some windows.
-
-    windows: float32 [n, window, channels]
-    """
-    if input_ == "as it is":
-        return net
-    largest = np.abs(windows).max(axis=(0, 1))
-    scaled = with_input_scale(net, (1 / np.where(largest > 0, largest, 1)).astype(np.float32))
-    if scaled is None:
-        raise ConversionError("the network's input cannot be scaled: something else than a convolution takes it")
-    return scaled
-
-
 def normalised(windows: NDArray[np.float32], net: Net) -> NDArray[np.float32]:
     """Return windows as the network's first step normalises them, if it does: float32 [n, window, channels]."""
     first = net.steps[0].operation
@@ -227,12 +202,12 @@ def normalised(windows: NDArray[np.float32], net: Net) -> NDArray[np.float32]:
 def build(job: Job, artefact: Artefact, entry: Mapping[str, Any]) -> bytes:
     """Return the bytes of an int8 form as an entry says; raises ConversionError where the form cannot be."""
     windows = job.dataset.train.windows[np.array(entry["rows"], np.int64)]
-    net = with_input(int8_source(job), entry["input"], windows)
-    by_name = {name: number for number in integer_layers(net) for name in names_of(net, [number])}
-    if entry["weight_bits"] != WEIGHT_BITS or entry["form"] not in INT8_FORMS or entry["ranges"] not in RULES:
+    if entry["weight_bits"] != WEIGHT_BITS or entry["form"] not in INT8_FORMS:
         raise ConversionError("the record is of another way to quantise")
-    ranges = ranges_of(net, activations(net, job.spec, windows), entry["ranges"])
-    int8 = Int8Net(net, ranges, frozenset(by_name[name] for name in entry["float_layers"]), entry["form"])
+    int8 = int8_by(Way.of(entry), int8_source(job), job.spec, windows)
+    by_name = {name: number for number in integer_layers(int8.net) for name in names_of(int8.net, [number])}
+    float_layers = frozenset(by_name[name] for name in entry["float_layers"])
+    int8 = replace(int8, float_layers=float_layers, form=entry["form"])
     form = "onnx" if artefact.form == "windowed" else artefact.form
     layout = job.layouts.get(f"{form}-int8", DEFAULT_LAYOUT)
-    return quantised(write_form(replace(job.source, net=net), form, artefact.hop or job.spec.hop, layout), int8)
+    return quantised(write_form(replace(job.source, net=int8.net), form, artefact.hop or job.spec.hop, layout), int8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,14 +13,18 @@ from numpy.typing import NDArray
 from edgeconv.runtime.devices import Device, create_session
 from edgeconv.runtime.spec import ModelSpec
 
+from .graph.equalise import ChannelRange
 from .graph.int8 import Range, tied
 from .graph.net import Net
 from .graph.write import write_windowed
 from .graph.writer import node_name
 
-Rule = Literal["minmax", "percentile", "entropy"]
-"""What ends a range: the furthest values, all but 1 in 100 000, or the cut that loses least (KL)."""
+Rule = Literal["minmax", "percentile", "entropy", "99.9 %"]
+"""What ends a range: the furthest values, all but 1 in 100 000 or in 1000, or the cut that loses least (KL)."""
 RULES: tuple[Rule, ...] = ("minmax", "percentile", "entropy")
+"""For values as a whole."""
+TAILS: Mapping[Rule, float] = {"minmax": 0.0, "99.9 %": 0.001}
+"""Rules for the ranges of single channels → part of the values left out at either end."""
 OUTPUT = "probabilities"
 BATCH = 32
 DIGITS = 3
@@ -76,6 +81,36 @@ def ranges_of(net: Net, values: list[NDArray[np.float32]], rule: Rule) -> tuple[
             found = collector.compute_collection_result()
         seen = [(float(found[str(number)][0]), float(found[str(number)][1])) for number in range(len(values))]
     return tied(net, [(_rounded(low), _rounded(high)) for low, high in seen])
+
+
+def ranges_over(net: Net, channels: Sequence[ChannelRange]) -> tuple[Range, ...]:
+    """Return lowest and highest of the input and of each step's value, from those of their channels."""
+    return tied(net, [(_rounded(float(low.min())), _rounded(float(high.max()))) for low, high in channels])
+
+
+def channel_ranges(values: Sequence[NDArray[np.float32]], rule: Rule) -> list[ChannelRange]:
+    """Return lowest and highest of each channel of the values that `activations` gave, without a part at the ends."""
+    part = TAILS[rule]
+    ranges = []
+    for channels in _by_channel(values):
+        if part:
+            low, high = np.quantile(channels, (part, 1 - part), axis=1).astype(np.float32)
+        else:
+            low, high = channels.min(axis=1), channels.max(axis=1)
+        ranges.append((low, high))
+    return ranges
+
+
+def channel_means(values: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+    """Return the mean of each channel of the values that `activations` gave, float64 [channels] each."""
+    return [channels.mean(axis=1, dtype=np.float64) for channels in _by_channel(values)]
+
+
+def _by_channel(values: Sequence[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield each value as [channels, …]: the windows have their channels last, values inside second."""
+    for number, value in enumerate(values):
+        axis = 1 if number else 2
+        yield np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1)
 
 
 def _rounded(bound: float) -> float:

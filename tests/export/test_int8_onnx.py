@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
+import onnx
 import pytest
 
 from edgeconv import folder as files
@@ -20,10 +21,13 @@ from edgeconv.export.float_layers import fewest, sqnr_db
 from edgeconv.export.int8_onnx import choose, rebuild
 from edgeconv.export.job import Job
 from edgeconv.export.pipeline import export
+from edgeconv.export.ways import WAYS
 from edgeconv.runtime import Classifier, ConversionError
 from edgeconv.runtime.artefact import Artefact
+from edgeconv.runtime.spec import NETWORK_KEY
 
 INT8 = ["model.int8.onnx", "dense.int8.onnx", "stateful.int8.onnx"]
+WAY = ("method", "count", "seed", "channels", "input", "ranges")
 
 
 @pytest.fixture(scope="session")
@@ -55,16 +59,21 @@ def test_only_training_subjects_decide_and_others_of_them_judge(record, dataset)
     assert not (judges | set(record["subjects"])) & set(dataset.test.subjects.tolist())
 
 
-def test_the_most_accurate_and_then_the_least_changed_is_taken_and_all_are_recorded(record):
+def test_of_those_within_the_limits_the_least_changed_for_its_work_is_taken_and_all_are_recorded(record):
     tried = record["tried"]
-    best = min(tried, key=lambda one: (-one["accuracy"], one["mean_abs_diff"]))
-    assert all(record[key] == best[key] for key in ("method", "count", "seed", "ranges", "input"))
-    assert record["accuracy"]["all_int8"] == best["accuracy"]
-    assert {one["ranges"] for one in tried} == {"minmax", "percentile", "entropy"}
+    within = [one for one in tried if record["accuracy"]["float32"] - one["accuracy"] <= 0.003]
+    once = min((one for one in within if one["input"] != "twice"), key=lambda one: one["mean_abs_diff"])
+    twice = min((one for one in within if one["input"] == "twice"), key=lambda one: one["mean_abs_diff"])
+    taken = next(one for one in tried if all(record[key] == one[key] for key in WAY))
+    assert taken in (once, twice)
+    assert (taken is once) == (once["mean_abs_diff"] < twice["mean_abs_diff"] * 1.1018)  # 2 356 568 / 2 138 840
+    assert taken["channels"] == "equalised"
+    assert record["accuracy"]["all_int8"] == taken["accuracy"]
+    assert {one["ranges"] for one in tried} == {"minmax", "percentile", "entropy", "99.9 %"}
     assert len({(one["method"], one["seed"]) for one in tried}) == 3
     assert record["form"] == "qoperator-u8"
     assert record["weight_bits"] == 7
-    assert {one["input"] for one in tried} == {"as it is"}, "the network normalises"
+    assert {one["input"] for one in tried} == {"as it is", "twice"}, "the network normalises"
 
 
 def test_the_record_is_enough_to_write_the_same_bytes_again(exported_once, record, same_job):
@@ -81,6 +90,7 @@ def test_the_record_is_enough_to_write_the_same_bytes_again(exported_once, recor
         {"form": "qoperator-u4"},
         {"ranges": "guess"},
         {"input": "by channel"},
+        {"channels": "as they are", "ranges": "99.9 %"},
         {"float_layers": ["conv_99"]},
         {"rows": [10**7]},
         {"rows": "all"},
@@ -88,10 +98,38 @@ def test_the_record_is_enough_to_write_the_same_bytes_again(exported_once, recor
 )
 def test_a_record_of_something_else_gives_no_file(exported_once, record, job_of, change):
     assert rebuild(job_of(exported_once), Artefact.parse(INT8[0]), record | change) is None
-    key = next(iter(change))
-    assert (
-        rebuild(job_of(exported_once), Artefact.parse(INT8[0]), {k: v for k, v in record.items() if k != key}) is None
-    )
+
+
+@pytest.mark.parametrize("key", ["weight_bits", "form", "ranges", "input", "float_layers", "rows"])
+def test_a_record_that_leaves_something_out_gives_no_file(same_job, record, key):
+    assert rebuild(same_job, Artefact.parse(INT8[0]), {k: v for k, v in record.items() if k != key}) is None
+
+
+def test_every_way_can_be_built_again_and_all_its_forms_are_one_network(same_job, record):
+    seen = set()
+    for way in WAYS:
+        entry = record | asdict(way)
+        if way.input == "by channel":
+            assert rebuild(same_job, Artefact.parse(INT8[0]), entry) is None, "a normalisation takes the input"
+            continue
+        files_ = [rebuild(same_job, Artefact.parse(name), entry) for name in INT8]
+        networks = {network_of(content) for content in files_}
+        assert len(networks) == 1
+        seen |= networks
+    assert len(seen) >= 6, "minmax and entropy may be the same"
+
+
+def test_a_record_from_before_channels_were_equalised_still_gives_its_file(same_job, record):
+    entry = record | {"channels": "as they are", "input": "as it is", "ranges": "percentile"}
+    old = {key: value for key, value in entry.items() if key != "channels"}
+    written = rebuild(same_job, Artefact.parse(INT8[0]), old)
+    assert written is not None
+    assert written == rebuild(same_job, Artefact.parse(INT8[0]), entry)
+
+
+def network_of(content):
+    entries = onnx.load_from_string(content).metadata_props
+    return next(entry.value for entry in entries if entry.key == NETWORK_KEY)
 
 
 def test_an_export_in_another_process_gives_the_same_bytes(exported_once, trained):
@@ -113,12 +151,15 @@ def test_int8_files_of_one_export_are_one_network_and_not_the_float_one(exported
     int8, exact = (Classifier.load(exported_once, precision=precision) for precision in ("int8", "float32"))
     found = int8.forms()
     assert found.dense.model.network == found.stateful.model.network == int8.model.network != exact.model.network
-    assert int8.model.multiply_adds == exact.model.multiply_adds
+    assert int8.model.multiply_adds >= exact.model.multiply_adds
 
 
 @pytest.fixture(scope="session")
 def hostile_once(trained_once, tmp_path_factory):
-    """The trained network with factors of three decades between its convolutions, which change nothing in float32."""
+    """The trained network with factors of five decades between its convolutions, which change nothing in float32.
+
+    A second activation between the two, which does nothing behind a ReLU, does not let the factors out again.
+    """
     folder = tmp_path_factory.mktemp("hostile")
     for name in (files.SPEC, files.TRAINING):
         (folder / name).write_bytes((trained_once / name).read_bytes())
@@ -129,7 +170,13 @@ def hostile_once(trained_once, tmp_path_factory):
     first.set_weights([kernel * factors, bias * factors])
     kernel, bias = second.get_weights()
     second.set_weights([kernel / factors[:, None], bias])
-    model.save(folder / files.KERAS)
+    keras = import_keras()
+    value = model.inputs[0]
+    for layer in model.layers[1:]:
+        value = layer(value)
+        if layer is first:
+            value = keras.layers.Activation("elu")(value)
+    keras.Model(model.inputs, value).save(folder / files.KERAS)
     return folder
 
 
@@ -144,15 +191,15 @@ def test_a_network_that_int8_ruins_gets_the_fewest_float_layers(hostile_once, da
     exact, ruined, mended = (chosen["accuracy"][key] for key in ("float32", "all_int8", "int8"))
     assert exact - ruined > 0.003 >= exact - mended
     # The values between the two have no scale that fits: both must be in float32, and the layer behind them need not.
-    assert chosen["float_layers"] == ["conv_2", "conv_4"]
-    assert [one["layer"] for one in chosen["ranking"]][-1] == "conv_7"
+    assert chosen["float_layers"] == ["conv_2", "conv_5"]
+    assert [one["layer"] for one in chosen["ranking"]][-1] == "conv_8"
     ratios = [one["sqnr_db"] for one in chosen["ranking"]]
     assert ratios == sorted(ratios)
     assert float_layers_note(hostile_once).startswith(
-        "int8 ONNX: conv_2, conv_4 in float32, because int8 costs too much"
+        "int8 ONNX: conv_2, conv_5 in float32, because int8 costs too much"
     )
     card = (hostile_once / files.CARD).read_text()
-    assert "2 layers stay in float32 (`conv_2`, `conv_4`): accuracy on those windows" in card
+    assert "2 layers stay in float32 (`conv_2`, `conv_5`): accuracy on those windows" in card
     assert f"{100 * ruined:.2f} % without and {100 * mended:.2f} % with them" in card
 
 

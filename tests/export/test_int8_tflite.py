@@ -11,15 +11,17 @@ from edgeconv import folder as files
 from edgeconv.evaluate.compare import compare
 from edgeconv.evaluate.examine import Examiner
 from edgeconv.evaluate.keras_model import KerasModel
-from edgeconv.evaluate.tflite import TfliteModel, ends
+from edgeconv.evaluate.tflite import TfliteModel, ends, normalise
 from edgeconv.export import int8_tflite
 from edgeconv.export.calibration import ATTEMPTS, Calibration, held_back
 from edgeconv.export.card import _calibration
 from edgeconv.export.formats import FORMATS
-from edgeconv.export.int8_tflite import rebuild, write_int8_tflite
+from edgeconv.export.graph.keras import to_keras
+from edgeconv.export.graph.net import Scale
+from edgeconv.export.int8_tflite import normalised_source, rebuild, write_int8_tflite
 from edgeconv.export.job import Job
 from edgeconv.export.tflite_mixed_child import smallest
-from edgeconv.runtime import ModelSpec
+from edgeconv.runtime import ConversionError, ModelSpec
 
 INT8 = FORMATS["tflite-int8"]
 
@@ -60,11 +62,13 @@ def answered(job, monkeypatch):
 
 
 def test_the_first_draw_that_keeps_the_limits_on_held_back_subjects_is_taken(job, answered):
-    answered([(200, 0.0), (1, 0.001)])
+    answered([(200, 0.0), (100, 0.0), (1, 0.001)])
     write_int8_tflite(job, INT8)
     record = job.calibrations["tflite"]
     assert [record[key] for key in ("method", "count", "seed")] == [ATTEMPTS[1].method, ATTEMPTS[1].count, 1]
-    assert [draw["kept_limits"] for draw in record["tried"]] == [False, True]
+    assert [draw["kept_limits"] for draw in record["tried"]] == [False, False, True]
+    assert [draw["channels"] for draw in record["tried"]] == ["as they are", "equalised", "equalised"]
+    assert (record["channels"], record["ranges"]) == ("equalised", "99.7 %")
     judges = held_back(job.dataset.train)[1]
     assert record["judged_on"]["windows"] == len(judges)
     assert not set(record["rows"]) & set(judges.tolist())
@@ -74,16 +78,68 @@ def test_the_first_draw_that_keeps_the_limits_on_held_back_subjects_is_taken(job
 
 
 def test_where_no_draw_keeps_the_limits_the_most_accurate_and_then_the_closest_goes_on(job, answered):
-    answered([(200, 0.0), (100, 0.02), (100, 0.01), (150, 0.0), (120, 0.0), (101, 0.0)])
+    answered([(200, 0.0), (150, 0.0), (100, 0.02), (100, 0.01), (150, 0.0), (120, 0.0), (101, 0.0)])
     write_int8_tflite(job, INT8)
     record = job.calibrations["tflite"]
     assert [record[key] for key in ("method", "count", "seed")] == ["balanced", 512, 2]
-    assert len(record["tried"]) == len(ATTEMPTS)
+    assert len(record["tried"]) == 1 + len(ATTEMPTS)
     (asked,) = job.reports
     judging = job.dataset.train.windows[held_back(job.dataset.train)[1]]
     np.testing.assert_array_equal(asked[4], job.model.predict(judging))
     assert len(asked[2]) == len(record["rows"]) == 512
     assert (job.aside / INT8.name).read_bytes() == str(np.array(record["rows"])[:3]).encode()
+
+
+def test_a_network_without_canonical_form_is_converted_as_it_is(job, answered):
+    job.source = replace(job.source, net=None, refusal="it loops")
+    answered([(200, 0.0)] * len(ATTEMPTS))
+    write_int8_tflite(job, INT8)
+    record = job.calibrations["tflite"]
+    assert {draw["channels"] for draw in record["tried"]} == {"as they are"}
+    assert [draw["seed"] for draw in record["tried"]] == [draw.seed for draw in ATTEMPTS]
+
+
+def test_an_equalised_network_that_the_converter_refuses_costs_nothing(job, answered, monkeypatch):
+    answered([(200, 0.0)])
+
+    def refuse(_job, _artefact, entry):
+        if entry["channels"] == "equalised":
+            raise ConversionError("the converter fell")
+        return b"as it is"
+
+    monkeypatch.setattr(int8_tflite, "rebuild", refuse)
+    write_int8_tflite(job, INT8)
+    assert [one["channels"] for one in job.calibrations["tflite"]["tried"]] == ["as they are"]
+    assert job.calibrations["tflite"]["channels"] == "as they are"
+    assert (job.aside / INT8.name).read_bytes() == b"as it is"
+
+
+def test_the_network_over_normalised_windows_is_the_model_without_its_normalisation(job):
+    windows = job.dataset.train.windows[:64]
+    expected = job.model.predict(windows)
+    net = normalised_source(job)
+    assert not isinstance(net.steps[0].operation, Scale)
+    got = np.asarray(to_keras(net)(normalise(windows, job.spec)))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_record_from_before_channels_were_equalised_still_gives_its_file(job):
+    rows = list(range(0, 512, 16))
+    old = {"rows": rows, "float_layers": []}
+    assert rebuild(job, INT8, old) == rebuild(job, INT8, old | {"channels": "as they are", "ranges": "minmax"})
+
+
+def test_equalised_channels_are_built_again_byte_by_byte_and_answer_as_the_model_does(job):
+    entry = {"rows": list(range(0, 2560, 20)), "channels": "equalised", "ranges": "99.7 %", "float_layers": []}
+    content = rebuild(job, INT8, entry)
+    assert content == rebuild(job, INT8, entry)
+    (job.aside / INT8.name).write_bytes(content)
+    windows = job.dataset.train.windows[held_back(job.dataset.train)[1]]
+    got = TfliteModel.load(job.aside / INT8.name, job.spec).predict(windows)
+    assert (got.argmax(axis=1) == job.model.predict(windows).argmax(axis=1)).mean() > 0.985
+    for unknown in ({"channels": "sorted"}, {"ranges": "guess"}):
+        with pytest.raises(KeyError):
+            rebuild(job, INT8, entry | unknown)
 
 
 class NoStrides(Calibration):
@@ -104,7 +160,7 @@ def test_layers_stay_in_float_where_int8_cannot_keep_the_limits_and_the_record_r
     assert 0 < len(record["float_layers"]) < len(names)
     assert set(record["float_layers"]) <= set(names)
     assert set(record["float_layers"]) & set(names[:2])
-    (before,), after = record["tried"], record["with_float_layers"]
+    before, after = max(record["tried"], key=lambda one: one["accuracy"]), record["with_float_layers"]
     assert before["accuracy"] < before["reference_accuracy"] - 0.005
     assert after["accuracy"] >= after["reference_accuracy"] - 0.005
 

@@ -17,9 +17,9 @@ from edgeconv.bench.recording import generate_recording
 from edgeconv.evaluate.keras_model import KerasModel, held_back_stderr, import_keras
 from edgeconv.export.graph.int8 import Int8Net, prepared, quantised
 from edgeconv.export.graph.read import read_net
-from edgeconv.export.int8_onnx import may_scale_input, with_input
 from edgeconv.export.onnx import Source, read_model, write_form
 from edgeconv.export.ranges import activations, ranges_of
+from edgeconv.export.ways import may_scale_input, with_input
 from edgeconv.runtime import ModelSpec
 from edgeconv.runtime.forms import form_file
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from edgeconv.runtime.errors import ConversionError
 from edgeconv.runtime.spec import NETWORK_KEY
 
 from .dense import as_convolution
-from .net import Activation, Conv, Crop, Net, Pool, Scale, Step, digest
+from .net import Activation, Conv, Crop, Floats, Net, Pool, Scale, Step, digest
 from .writer import node_name
 
 Int8Form = Literal["qoperator-u8", "qoperator-s8", "qdq-u8", "qdq-s8"]
@@ -54,11 +54,15 @@ class Int8Net:
     float_layers: frozenset[int] = frozenset()
     """Steps left in float32 besides those of the tail."""
     form: Int8Form = DEFAULT_FORM
+    corrections: Mapping[int, Floats] = field(default_factory=dict)
+    """Layer → what is added to its bias, float32 [out], where it is int8."""
 
     @property
     def network(self) -> str:
         """Digest of what it computes: another one than that of the float network."""
-        said = (digest(self.net), self.ranges, sorted(self.float_layers), self.form, WEIGHT_BITS)
+        said: tuple[Any, ...] = (digest(self.net), self.ranges, sorted(self.float_layers), self.form, WEIGHT_BITS)
+        if self.corrections:
+            said += (sorted((number, one.tolist()) for number, one in self.corrections.items()),)
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
@@ -93,10 +97,7 @@ def with_input_scale(net: Net, factor: NDArray[np.float32]) -> Net | None:
         inputs, operation = tuple(i + 1 for i in step.inputs), step.operation
         if 0 not in step.inputs or not isinstance(operation, Conv):
             return replace(step, inputs=inputs)
-        per_group = operation.weight.shape[1]
-        groups = np.arange(len(operation.weight)) * operation.groups // len(operation.weight)
-        seen = groups[:, None] * per_group + np.arange(per_group)  # input channel of each weight
-        weight = operation.weight / factor[seen][:, :, None]
+        weight = operation.weight / factor[operation.input_channels][:, :, None]
         return Step(replace(operation, weight=weight.astype(np.float32)), inputs, step.name)
 
     scale = Step(Scale(factor, np.zeros_like(factor)), (0,), "input scale")
@@ -169,6 +170,7 @@ def quantised(model: bytes, int8: Int8Net) -> bytes:
     proto = onnx.load_from_string(model)
     about = {entry.key: entry.value for entry in proto.metadata_props}
     producer = proto.producer_name
+    _correct(proto.graph, int8)
     numbers = _values(proto.graph, int8.net)
     integer = integer_values(int8)
     floats = [node.name for node in proto.graph.node if numbers.get(node.output[0]) not in integer]
@@ -218,6 +220,17 @@ def _values(graph: Any, net: Net) -> dict[str, int]:
         if node.op_type != "Shape" and (node.name in steps or known):
             value[node.output[0]] = steps.get(node.name, known[0] if known else 0)
     return value
+
+
+def _correct(graph: Any, int8: Int8Net) -> None:
+    """Add the corrections to the biases of the layers that will be int8."""
+    from onnx import numpy_helper
+
+    names = {f"{node_name(n, int8.net.steps[n - 1])}_bias": n for n in int8.corrections if n not in int8.float_layers}
+    for one in graph.initializer:
+        if one.name in names:
+            corrected = numpy_helper.to_array(one) + int8.corrections[names[one.name]]
+            one.CopyFrom(numpy_helper.from_array(corrected, one.name))
 
 
 def _own_inputs(graph: Any, floats: Mapping[str, int]) -> dict[str, int]:

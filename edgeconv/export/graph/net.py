@@ -39,6 +39,13 @@ class Conv:
         """Timesteps that it weighs."""
         return int(self.weight.shape[2])
 
+    @property
+    def input_channels(self) -> NDArray[np.int64]:
+        """The channel of the input that each of its weights meets: int64 [out, in / groups]."""
+        out, per_group, _ = self.weight.shape
+        group: NDArray[np.int64] = np.arange(out) * self.groups // out
+        return np.asarray(group[:, None] * per_group + np.arange(per_group))
+
 
 @dataclass(frozen=True)
 class Pool:

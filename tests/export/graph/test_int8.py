@@ -25,6 +25,7 @@ from edgeconv.export.graph.net import Activation, Conv, Crop, Net, Pool, Scale, 
 from edgeconv.export.graph.stateful import to_stateful
 from edgeconv.export.graph.write import write_dense, write_stateful, write_windowed
 from edgeconv.export.ranges import RULES, activations, ranges_of
+from edgeconv.export.ways import WAYS, int8_by
 from edgeconv.runtime import ConversionError
 from edgeconv.runtime.spec import NETWORK_KEY
 
@@ -93,6 +94,25 @@ def test_windowed_dense_and_stateful_int8_are_one_network(random_net, answers, s
     layout = data.draw(st.sampled_from(["1d", "2d"]), "layout")
     windowed, dense, stateful = answers(int8, spec, drawn(net, seed, 3 * hop), hop, layout)
     # The last layer is float32: its sums differ by their order, everything before it is the same integers.
+    np.testing.assert_allclose(dense, windowed, atol=logit_noise(windowed), rtol=0)
+    np.testing.assert_allclose(stateful, windowed, atol=logit_noise(windowed), rtol=0)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), data=st.data())
+def test_so_they_are_whatever_is_done_to_channels_and_input(random_net, answers, spec_of, logit_noise, seed, data):
+    net = prepared(fold_scales(random_net(seed), keep_first=True))
+    assume(sum(isinstance(step.operation, Conv) for step in net.steps) > 1)
+    spec = spec_of(net.window, net.channels, net.classes)
+    windows = np.random.default_rng(seed).normal(size=(48, net.window, net.channels)).astype(np.float32)
+    way = data.draw(st.sampled_from([way for way in WAYS if way.channels == "equalised"]), "way")
+    try:
+        int8 = int8_by(way, net, spec, windows)
+    except ConversionError:
+        assume(False)
+    int8 = replace(int8, form=data.draw(st.sampled_from(["qoperator-u8", "qdq-u8"]), "form"))
+    hop = data.draw(st.integers(1, net.window + 5), "hop")
+    windowed, dense, stateful = answers(int8, spec, drawn(net, seed, 3 * hop), hop, "2d")
     np.testing.assert_allclose(dense, windowed, atol=logit_noise(windowed), rtol=0)
     np.testing.assert_allclose(stateful, windowed, atol=logit_noise(windowed), rtol=0)
 
