@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from . import signal_options as by
 from .console import count, note, progress
 from .evaluate_tables import report
-from .stream import recording_names, without_labels
+from .stream import without_labels
 
 if TYPE_CHECKING:
     from edgeconv.evaluate.evaluation import Evaluation
@@ -52,6 +53,14 @@ def evaluate(
         float | None,
         typer.Option(help="Least accuracy of the windows without smoothing, 0–1; below it the exit code is 4."),
     ] = None,
+    signal: by.SignalOption = None,
+    map_: by.MapOption = None,
+    unit: by.UnitOption = None,
+    time_column: by.TimeColumnOption = None,
+    rate: by.RateOption = None,
+    max_gap: by.MaxGapOption = None,
+    missing: by.MissingOption = None,
+    join: by.JoinOption = None,
 ) -> None:
     """Score a model on labelled recordings: windows, time and events, without smoothing and with it.
 
@@ -64,6 +73,7 @@ def evaluate(
     from edgeconv.folder import write_json
     from edgeconv.runtime import Classifier, Smoothing, StreamClassifier
     from edgeconv.runtime.errors import CheckError, InputError, UsageError
+    from edgeconv.runtime.sources.joined import join_files
 
     if require is not None and not 0 <= require <= 1:
         raise UsageError(f"--require is {require:g}; give a fraction from 0 to 1, such as 0.9")
@@ -80,7 +90,8 @@ def evaluate(
     if strange:
         raise UsageError(f"--as-unknown is {strange[0]!r}; the model's labels are {', '.join(spec.labels)}")
     recordings = without_labels(recordings)
-    paths = dict(zip(recording_names(recordings), recordings, strict=True))
+    source = by.SignalOptions(signal, map_, unit, time_column, rate, max_gap, missing, join).read()
+    paths = {found.name: found.paths for found in join_files(recordings, source.join if source else ())}
     with progress(len(paths)) as show:
         found = run(
             StreamClassifier(classifier, hop),
@@ -89,7 +100,11 @@ def evaluate(
             chosen or Smoothing.usual(spec.window / spec.sampling_rate_hz),
             as_unknown or (),
             lambda number: show(f"classifying {count(len(paths), 'recording')}", number),
+            source,
         )
+    for each in found.answers:
+        if each.report is not None:
+            note(f"{each.name}: {each.report.words()}")
     _say_what_is_missing(found)
     typer.echo(report(found))
     if json is not None:

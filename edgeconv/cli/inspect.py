@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from . import signal_options as by
 from .console import certificate_of, table, why_missing
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def inspect(
     precision: Annotated[
         Literal["float32", "int8"], typer.Option(help="Which of the folder's files to say it of.")
     ] = "float32",
+    signal: Annotated[
+        Path | None, typer.Option("--signal", help="TOML file that describes a source: show what becomes of it.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a model expects and answers, which files it has, and which of them runs for what, and why.
@@ -29,6 +33,7 @@ def inspect(
     """
     from edgeconv.runtime import Classifier, SlidingWindow
     from edgeconv.runtime.spec import require_signal
+    from edgeconv.runtime.wiring import wires_of
 
     classifier = Classifier.load(model, precision=precision)
     spec = classifier.spec
@@ -45,7 +50,16 @@ def inspect(
         "hop": hop,
         "runs": uses,
     }
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if json_ else as_text(classifier, found))
+    source = by.SignalOptions(signal).read()
+    if source is not None:
+        require_signal(spec, "a signal")
+        found["signal"] = [asdict(wire) for wire in wires_of(spec, source)]
+    if json_:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    typer.echo(as_text(classifier, found))
+    if source is not None:
+        typer.echo(f"\n{signal} says:\n{by.as_text(source, spec)}")
 
 
 def files_of(model: Path, classifier: Classifier) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import typer
 
 from . import train_options as by
 from .console import count, note, progress
+from .signal_options import SignalOptions
 from .stream import without_labels
 
 
@@ -35,6 +36,9 @@ def score(
         typer.Option(help="Recordings at once, each with one thread; by default as many as there are cores."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Score again what is done.")] = False,
+    signal: Annotated[
+        Path | None, typer.Option("--signal", help="TOML file that says what the columns are; docs/signal.md.")
+    ] = None,
 ) -> None:
     """Classify every window of thousands of recordings, with one file of answers for each.
 
@@ -52,7 +56,8 @@ def score(
     found = find_recordings(recordings, out)
     kept = set(without_labels([recording.path for recording in found]))
     found = [recording for recording in found if recording.path in kept]
-    read = Model.read(model, precision=precision, hop=hop, format_=format_)
+    source = SignalOptions(signal).read()
+    read = Model.read(model, precision=precision, hop=hop, format_=format_, signal=source)
     chosen = make_engine(engine, workers, address, many=True)
     with progress(len(found)) as show:
         totals = ScoredFolder(out).score(

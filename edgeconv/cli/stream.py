@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
 
+from . import signal_options as by
 from .console import count, note, why_missing
 from .interrupt import WholeLines
 
@@ -19,6 +20,7 @@ LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
 
 if TYPE_CHECKING:
     from edgeconv.runtime import Prediction, StreamClassifier
+    from edgeconv.runtime.signal import Signal
 
 
 def stream(
@@ -45,17 +47,26 @@ def stream(
     precision: Annotated[
         Literal["float32", "int8"], typer.Option(help="Which of a folder's files answer; int8 on the processor only.")
     ] = "float32",
+    signal: by.SignalOption = None,
+    map_: by.MapOption = None,
+    unit: by.UnitOption = None,
+    time_column: by.TimeColumnOption = None,
+    rate: by.RateOption = None,
+    max_gap: by.MaxGapOption = None,
+    missing_values: by.MissingOption = None,
+    join: by.JoinOption = None,
 ) -> None:
     """Classify every window of recordings of any length: one prediction per window on stdout.
 
     Columns are matched to the model's channels by name; others are ignored. A WAV file has the model's channels in
-    its order and the model's rate.
+    its order. For columns of other names, other units or another rate see docs/signal.md.
 
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
     from edgeconv.runtime import Classifier, StreamClassifier, UsageError
     from edgeconv.runtime.forms import form_file
     from edgeconv.runtime.sinks import open_sink
+    from edgeconv.runtime.sources.joined import join_files
     from edgeconv.runtime.tuning import read_tuning
 
     _quieten_onnx_runtime()
@@ -72,23 +83,25 @@ def stream(
     where = f"on {classifier.device}{int8}{several}{chosen}"
     note(f"{spec.name} version {spec.version}, trained on {spec.trained_on}; {where}")
     streaming = StreamClassifier(classifier, hop)
+    source = by.SignalOptions(signal, map_, unit, time_column, rate, max_gap, missing_values, join).read()
     if model.is_dir() and classifier.forms(hop).dense is None and streaming.hop < spec.window:
         missing = why_missing(model, form_file("dense", streaming.hop, spec, precision), streaming.hop)
         note(f"window by window, because {missing}")
     recordings = without_labels(recordings)
+    number = len(join_files(recordings, source.join if source else ()))
     began = time.perf_counter()
     windows = 0
     with WholeLines(sys.stdout) as out:
         sink = open_sink(format_ or ("table" if sys.stdout.isatty() else "jsonl"), cast("TextIO", out), spec.labels)
         try:
-            for name, prediction in classify(streaming, recordings, out.flush, follow=follow):
+            for name, prediction in classify(streaming, recordings, out.flush, source, follow=follow):
                 sink.write(name, prediction)
                 windows += 1
         finally:
             sink.close()
             seconds = time.perf_counter() - began
             note(
-                f"{count(windows, 'window')} of {count(len(recordings), 'recording')} in {seconds:.2f} s: "
+                f"{count(windows, 'window')} of {count(number, 'recording')} in {seconds:.2f} s: "
                 f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
             )
 
@@ -104,30 +117,39 @@ def classify(
     streaming: StreamClassifier,
     recordings: Iterable[Path],
     flush: Callable[[], None] = lambda: None,
+    signal: Signal | None = None,
     *,
     follow: bool = False,
 ) -> Iterator[tuple[str, Prediction]]:
     """Yield name and prediction of every window of every recording; each recording starts anew at 0 s.
 
     `flush` is called after every piece that was read: a recording may be a pipe that is still being written, and who
-    reads along gets answers as its samples come.
+    reads along gets answers as its samples come. What was done to make a recording the model's is noted at its end.
     """
-    from edgeconv.runtime.sources import read_recording
+    from edgeconv.runtime.sources.joined import join_files
+    from edgeconv.runtime.sources.recording_source import RecordingSource
 
     spec = streaming.classifier.spec
     # Windows that reach from one piece into the next are in part computed twice.
     most = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
-    paths = list(recordings)
-    for path, name in zip(paths, recording_names(paths), strict=True):
-        streaming.reset()
-        samples = 0
-        for chunk in read_recording(path, spec.channel_names, most, spec.sampling_rate_hz, follow=follow):
-            samples += len(chunk)
-            for prediction in streaming.push(chunk):
-                yield name, prediction
+    for recording in join_files(list(recordings), signal.join if signal else ()):
+        source = RecordingSource(recording.paths, spec, signal, most, follow=follow)
+        samples = windows = 0
+        for piece in source.pieces():
+            if piece.begins:
+                streaming.reset(piece.start_s)
+            samples += len(piece.samples)
+            for prediction in streaming.push(piece.samples):
+                windows += 1
+                yield recording.name, prediction
             flush()
+        if source.report is not None:
+            note(f"{recording.name}: {source.report.words()}")
+        path = recording.paths[0]
         if samples < spec.window:
             note(f"{path}: {samples} samples are less than one window of {spec.window}; no predictions")
+        elif windows == 0:
+            note(f"{path}: no stretch without a gap has the {spec.window} samples of a window; no predictions")
 
 
 def without_labels(paths: list[Path]) -> list[Path]:
@@ -142,9 +164,3 @@ def without_labels(paths: list[Path]) -> list[Path]:
         else:
             kept.append(path)
     return kept
-
-
-def recording_names(paths: list[Path]) -> list[str]:
-    """Return the files' names without ending, or the paths as given where those would not tell them apart."""
-    stems = [path.stem for path in paths]
-    return stems if len(set(stems)) == len(stems) else [str(path) for path in paths]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeconv.runtime import Event, EventStream, Prediction, Smoothing, StreamClassifier
+from edgeconv.runtime.condition_report import ConditionReport
 from edgeconv.runtime.events import UNKNOWN
-from edgeconv.runtime.sources import read_recording
+from edgeconv.runtime.sources.recording_source import RecordingSource
 
 from .labelled import Truth
 from .spans import Span
@@ -37,6 +37,8 @@ class Answers:
     raw: tuple[Event, ...]
     """Runs of windows with the same most probable label."""
     smoothed: tuple[Event, ...]
+    report: ConditionReport | None = None
+    """What was done to make the recording the model's; None where nothing had to be."""
 
 
 def names_with_unknown(labels: Sequence[str]) -> tuple[str, ...]:
@@ -45,25 +47,34 @@ def names_with_unknown(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def answer(
-    streaming: StreamClassifier, path: Path, name: str, truth: Truth, smoothing: Smoothing, as_unknown: Sequence[str]
+    streaming: StreamClassifier,
+    source: RecordingSource,
+    name: str,
+    truth: Truth,
+    smoothing: Smoothing,
+    as_unknown: Sequence[str],
 ) -> Answers:
-    """Classify a recording, piece by piece; of each window its probabilities are kept.
+    """Classify a recording, piece by piece; of each window its probabilities are kept. No event reaches over a gap.
 
     as_unknown: labels of the model whose segments count as `unknown`
-    Raises what `read_recording` and `StreamClassifier.push` raise.
+    Raises what `RecordingSource.pieces` and `StreamClassifier.push` raise.
     """
     spec = streaming.classifier.spec
     hop_s = streaming.hop / spec.sampling_rate_hz
     streams = EventStream(spec.labels, hop_s), EventStream(spec.labels, hop_s, smoothing)
     events: tuple[list[Event], list[Event]] = [], []
     rows = [np.empty((0, len(spec.labels)), np.float32)]
-    streaming.reset()
+    begins: list[float] = []
     timesteps = 0
-    chunk_size = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
-    for chunk in read_recording(path, spec.channel_names, chunk_size, spec.sampling_rate_hz):
-        timesteps += len(chunk)
-        predictions: list[Prediction] = streaming.push(chunk)
+    for piece in source.pieces():
+        if piece.begins:
+            streaming.reset(piece.start_s)
+            for stream, found in zip(streams, events, strict=True):
+                found += stream.finish()
+        timesteps = round(piece.start_s * spec.sampling_rate_hz) + len(piece.samples)
+        predictions: list[Prediction] = streaming.push(piece.samples)
         rows += [prediction.probabilities[None] for prediction in predictions]
+        begins += [prediction.start_s for prediction in predictions]
         for stream, found in zip(streams, events, strict=True):
             found += [event for prediction in predictions for event in stream.push(prediction)]
     for stream, found in zip(streams, events, strict=True):
@@ -71,9 +82,10 @@ def answer(
     probabilities = np.concatenate(rows)
     known = [label for label in spec.labels if label not in as_unknown]
     spans = truth.spans(spec.sampling_rate_hz, timesteps, known)
-    starts = np.arange(len(probabilities), dtype=np.int64) * streaming.hop
+    starts = np.rint(np.array(begins) * spec.sampling_rate_hz).astype(np.int64)
     class_ids = true_classes(starts, spec.window, spans, names_with_unknown(spec.labels))
-    return Answers(name, truth.subject, timesteps, spans, class_ids, probabilities, tuple(events[0]), tuple(events[1]))
+    raw, smoothed = map(tuple, events)
+    return Answers(name, truth.subject, timesteps, spans, class_ids, probabilities, raw, smoothed, source.report)
 
 
 def true_classes(

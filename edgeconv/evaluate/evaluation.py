@@ -14,8 +14,10 @@ from edgeconv.folder import versions
 from edgeconv.runtime import Event, Smoothing, StreamClassifier
 from edgeconv.runtime.errors import InputError
 from edgeconv.runtime.events import change_delay_s
+from edgeconv.runtime.signal import Signal
+from edgeconv.runtime.sources.recording_source import RecordingSource
 
-from .answers import Answers, answer
+from .answers import CHUNK_WINDOWS, LEAST_CHUNK, Answers, answer
 from .events import EventScores, score_events
 from .labelled import Truth
 from .reliability import Reliability, reliability
@@ -96,6 +98,7 @@ class Evaluation:
                     "subject": found.subject,
                     "timesteps": found.timesteps,
                     "windows": len(found.class_ids),
+                    **({} if found.report is None else {"signal": found.report.as_dict()}),
                     "truth": [asdict(span) for span in found.truth],
                     "raw": [asdict(event) for event in found.raw],
                     "smoothed": [asdict(event) for event in found.smoothed],
@@ -107,16 +110,18 @@ class Evaluation:
 
 def evaluate(
     streaming: StreamClassifier,
-    recordings: Mapping[str, Path],
+    recordings: Mapping[str, Path | tuple[Path, ...]],
     truths: Mapping[str, Truth],
     smoothing: Smoothing,
     as_unknown: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
+    signal: Signal | None = None,
 ) -> Evaluation:
     """Classify recordings and score the answers; a recording without a truth is not read.
 
     as_unknown: labels of the model whose segments count as unknown
     `progress` is told how many recordings are done.
+    recordings: name → file, or files that belong together; signal: what is known of them
     Raises InputError where no recording has a truth, or no segment has a label that the model knows; and what reading
     and classifying raise.
     """
@@ -132,10 +137,12 @@ def evaluate(
     if not used & (set(spec.labels) - set(as_unknown)):
         raise InputError(f"the labels are {_few(sorted(used))}; the model knows {', '.join(spec.labels)}")
     answers = []
+    chunk = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
     for number, (name, path) in enumerate(labelled.items()):
         if progress is not None:
             progress(number)
-        answers.append(answer(streaming, path, name, truths[name], smoothing, as_unknown))
+        source = RecordingSource(path if isinstance(path, tuple) else (path,), spec, signal, chunk)
+        answers.append(answer(streaming, source, name, truths[name], smoothing, as_unknown))
     ends_s = {found.name: found.timesteps / spec.sampling_rate_hz for found in answers}
     beyond = {name: truths[name].segments[-1].end_s - end_s for name, end_s in ends_s.items()}
     sides = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from .engine import Tell
 
 if TYPE_CHECKING:
     from edgeconv.runtime import Classifier, Prediction
+    from edgeconv.runtime.signal import Signal
     from edgeconv.runtime.spec import ModelSpec
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -35,14 +37,19 @@ class Model:
     precision: Precision
     hop: int
     format: Format
+    signal: str = ""
+    """What is known of the recordings, as TOML; empty where they have the model's channels."""
 
     @classmethod
-    def read(cls, path: Path, *, precision: Precision, hop: int | None, format_: Format) -> Model:
+    def read(
+        cls, path: Path, *, precision: Precision, hop: int | None, format_: Format, signal: Signal | None = None
+    ) -> Model:
         """Read a model folder or an ONNX file, and see that it can be used.
 
         Raises MissingFileError, ArtefactError and UsageError as `Classifier.load` and `StreamClassifier` do.
         """
         from edgeconv.runtime import Classifier, StreamClassifier
+        from edgeconv.runtime.wiring import wires_of
 
         if hop is not None and hop < 1:
             raise UsageError(f"--hop is {hop}; give a whole number of timesteps from 1")
@@ -51,7 +58,12 @@ class Model:
         if format_ == "parquet":
             require_pyarrow()
         found = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
-        return cls(tuple((file.name, file.read_bytes()) for file in found), precision, hop, format_)
+        if signal is not None:
+            if signal.join:
+                raise UsageError("files are scored one by one; `edgeconv stream` and `edgeconv evaluate` take --join")
+            wires_of(classifier.spec, signal)
+        told = signal.to_toml() if signal else ""
+        return cls(tuple((file.name, file.read_bytes()) for file in found), precision, hop, format_, told)
 
     @property
     def digest(self) -> str:
@@ -59,6 +71,7 @@ class Model:
         digest = hashlib.sha256(f"{self.precision} {self.hop} {self.format}".encode())
         for name, data in self.files:
             digest.update(f"\n{name} {len(data)}\n".encode() + data)
+        digest.update(self.signal.encode())
         return digest.hexdigest()
 
     def load(self) -> Classifier:
@@ -106,7 +119,8 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     The file is the same, byte by byte, as `edgeconv stream RECORDING` writes it in this format.
     """
     from edgeconv.runtime import StreamClassifier
-    from edgeconv.runtime.sources import read_recording
+    from edgeconv.runtime.signal import Signal
+    from edgeconv.runtime.sources.recording_source import RecordingSource
 
     classifier = _loaded(model)
     spec = classifier.spec
@@ -115,9 +129,12 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     samples = 0
     found: list[Prediction] = []
     try:
-        for chunk in read_recording(task.path, spec.channel_names, most, spec.sampling_rate_hz):
-            samples += len(chunk)
-            found += stream.push(chunk)
+        signal = Signal.from_table(tomllib.loads(model.signal)) if model.signal else None
+        for piece in RecordingSource((Path(task.path),), spec, signal, most).pieces():
+            if piece.begins:
+                stream.reset(piece.start_s)
+            samples += len(piece.samples)
+            found += stream.push(piece.samples)
     except (InputError, OSError) as error:
         return Scored(error=_in_words(error))
     counted = Counter(prediction.label for prediction in found)

@@ -14,6 +14,8 @@ if find_spec("onnxruntime") is None:
     )
 
 from .classifier import Classifier
+from .condition_report import ConditionReport
+from .conditioner import Conditioner, Piece
 from .errors import (
     ArtefactError,
     CheckError,
@@ -27,6 +29,7 @@ from .errors import (
 from .events import Event, EventStream
 from .pool import StreamPool
 from .score import Scorer
+from .signal import Signal, TimeColumn
 from .smoothing import Smoothing
 from .spec import Channel, ModelSpec, Triad
 from .stateful import Stepper
@@ -38,6 +41,8 @@ __all__ = [
     "Channel",
     "CheckError",
     "Classifier",
+    "ConditionReport",
+    "Conditioner",
     "ConversionError",
     "DependencyError",
     "DeviceError",
@@ -47,13 +52,16 @@ __all__ = [
     "InputError",
     "MissingFileError",
     "ModelSpec",
+    "Piece",
     "Prediction",
     "Scorer",
+    "Signal",
     "SlidingWindow",
     "Smoothing",
     "Stepper",
     "StreamClassifier",
     "StreamPool",
+    "TimeColumn",
     "Triad",
     "UsageError",
 ]

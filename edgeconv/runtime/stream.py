@@ -52,16 +52,18 @@ class StreamClassifier:
         self._forms = classifier.forms(self._windows.hop)
         self._state: State = []
         self._steps = 0
+        self._start_s = 0.0
 
     @property
     def hop(self) -> int:
         """Timesteps between the starts of two windows."""
         return self._windows.hop
 
-    def reset(self) -> None:
-        """Forget all samples; the next push starts a new recording at 0 s."""
+    def reset(self, start_s: float = 0.0) -> None:
+        """Forget all samples; the next push starts a new stretch, at this time of the recording."""
         self._windows.reset()
         self._steps = 0
+        self._start_s = start_s
 
     def push(self, samples: ArrayLike) -> list[Prediction]:
         """Take the next samples and return one prediction for each window that they complete.
@@ -76,7 +78,7 @@ class StreamClassifier:
         span = self._windows.extend(added)
         if len(span) == 0:
             return []
-        return predictions(spec, self._answer(span), first, self.hop)
+        return predictions(spec, self._answer(span), first, self.hop, self._start_s)
 
     def _answer(self, span: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities of the windows that a span covers: float32 [k, classes]."""
@@ -94,17 +96,20 @@ class StreamClassifier:
         return self.classifier.predict(self._windows.cut(span)) if dense is None else dense.score(span)
 
 
-def predictions(spec: ModelSpec, probabilities: NDArray[np.float32], first: int, hop: int) -> list[Prediction]:
+def predictions(
+    spec: ModelSpec, probabilities: NDArray[np.float32], first: int, hop: int, start_s: float = 0.0
+) -> list[Prediction]:
     """Return what the model says of consecutive windows, the first of which starts at the sample `first`.
 
     probabilities: float32 [windows, classes]; windows start `hop` samples apart
+    start_s: time of sample 0
     """
     class_ids = probabilities.argmax(axis=1).tolist()
     starts = range(first, first + len(class_ids) * hop, hop)
     return [
         Prediction(
-            start_s=start / spec.sampling_rate_hz,
-            end_s=(start + spec.window) / spec.sampling_rate_hz,
+            start_s=start_s + start / spec.sampling_rate_hz,
+            end_s=start_s + (start + spec.window) / spec.sampling_rate_hz,
             class_id=class_id,
             label=spec.labels[class_id],
             confidence=float(row[class_id]),

@@ -80,3 +80,16 @@ def test_a_long_push_is_not_copied_window_by_window(tiny):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * samples.nbytes
+
+
+def test_after_a_reset_times_are_counted_from_where_it_says(tiny):
+    samples = np.random.default_rng(3).normal(size=(9, 2)).astype(np.float32)
+    stream = StreamClassifier(tiny)
+    first = stream.push(samples)
+    stream.push(samples[:3])  # would be part of the next window
+    stream.reset(83.25)
+    later = stream.push(samples)
+    assert [(p.start_s, p.end_s) for p in later] == [(83.25 + p.start_s, 83.25 + p.end_s) for p in first]
+    np.testing.assert_array_equal([p.probabilities for p in later], [p.probabilities for p in first])
+    stream.reset()
+    assert [p.start_s for p in stream.push(samples)] == [p.start_s for p in first]

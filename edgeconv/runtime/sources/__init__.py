@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from io import BufferedReader, UnsupportedOperation
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingFileError, UsageError
+from ..errors import InputError, UsageError
 from .foreign import refuse_foreign
-from .growing import STDIN, open_growing, open_stdin
 from .npy import NPY_MAGIC, read_npy
+from .opened import measure, open_file
 from .parquet import PARQUET_MAGIC, read_parquet
 from .text import read_text
 from .wav import WAV_MAGIC, read_wav
@@ -53,43 +50,20 @@ def read_recording(
     if chunk < 1:
         raise UsageError(f"chunk is {chunk}; expected 1 or more timesteps")
     where = str(path)
-    with _open(Path(path), where, follow) as file:
+    with open_file(Path(path), where, follow=follow) as file:
         head = file.peek(64)[:64]
         if head.startswith(NPY_MAGIC):
             blocks = read_npy(file, where, channels)
         elif head.startswith(WAV_MAGIC):
-            blocks = read_wav(file, where, channels, sampling_rate_hz, _measure(file))
+            blocks = read_wav(file, where, channels, sampling_rate_hz, measure(file))
         elif head.startswith(PARQUET_MAGIC):
-            if not _measure(file):
+            if not measure(file):
                 raise InputError(f"{where}: a Parquet file cannot be read from a pipe; expected a file on disk")
             blocks = read_parquet(where, channels)
         else:
             refuse_foreign(head, where)
-            blocks = read_text(file, where, channels, _measure(file))
+            blocks = read_text(file, where, channels, measure(file))
         with closing(blocks):
             for block in blocks:
                 for start in range(0, len(block), chunk):
                     yield block[start : start + chunk]
-
-
-def _open(path: Path, where: str, follow: bool) -> BufferedReader:
-    try:
-        if path == STDIN:
-            return open_stdin()
-        if path.is_dir():
-            raise InputError(f"{where}: this is a folder; expected one recording: name a CSV, NPY or WAV file in it")
-        return open_growing(path) if follow else path.open("rb")
-    except FileNotFoundError:
-        raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV, NPY or WAV") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{where}: cannot be opened ({reason}); expected a file that this user may read") from None
-
-
-def _measure(file: BufferedReader) -> int:
-    """Return the size of a file in bytes, and 0 for a pipe, a device or a growing file, of which nobody knows it."""
-    try:
-        status = os.fstat(file.fileno())
-    except UnsupportedOperation:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0

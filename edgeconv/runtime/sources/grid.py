@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +14,12 @@ from .rows import Layout
 NUMBER_BYTES = b"0123456789+-.eE"
 
 
-def parse_grid(data: bytes, layout: Layout, engine: Engine) -> NDArray[np.float32] | None:
-    """Return the samples in some whole lines, float32 [lines, channels], or None where the lines are not plain.
+def parse_grid(data: bytes, layout: Layout, engine: Engine) -> NDArray[Any] | None:
+    """Return the samples in some whole lines, [lines, channels], or None where the lines are not plain.
 
     Plain means that all cells of all columns are made of the characters of numbers, that all rows have all cells, and
-    that the channels' are finite numbers; then what any engine returns is what `Layout.parse_carefully` does.
+    that the channels' are finite numbers, or empty where values may be missing; then what any engine returns is what
+    `Layout.parse_carefully` does.
     """
     if layout.delimiter is None:
         return None
@@ -38,7 +41,8 @@ def parse_grid(data: bytes, layout: Layout, engine: Engine) -> NDArray[np.float3
     if line_end == b"\r\n":
         data = data.replace(b"\r\n", b"\n")
     try:
-        samples = engine.parse(data, layout.delimiter, len(layout.columns), layout.used)
+        samples = engine.parse(data, layout.delimiter, len(layout.columns), layout.used, layout.dtype)
     except Exception:  # each engine has its own; what is wrong is for the careful way to say
         return None
-    return samples if samples.shape == (rows, len(layout.used)) and np.isfinite(samples).all() else None
+    good = samples.shape == (rows, len(layout.used)) and (layout.missing or np.isfinite(samples).all())
+    return samples if good else None

@@ -6,7 +6,7 @@ The file is read, not mapped: a mapped file that shrinks meanwhile kills the pro
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from io import BufferedReader
 from typing import Any
 
@@ -26,8 +26,44 @@ def read_npy(file: BufferedReader, where: str, channels: Sequence[str]) -> Gener
     The array is [timesteps, channels] of any real dtype, byte order and memory order. `where` names the file in
     messages. Raises InputError for a damaged file, another array, and values that are not finite in float32.
     """
+    header = _read_header(file, where)
+    _require_samples(header[0], header[2], where, channels)
+    row = 0
+    for values in _read_blocks(file, where, *header):
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = values.astype(np.float32)
+        finite = np.isfinite(samples)
+        if not finite.all():
+            at, column = np.argwhere(~finite)[0].tolist()
+            value = values[at, column]
+            problem = "is too large for float32" if np.isfinite(value) else "is not finite"
+            raise InputError(
+                f"{where}: row {row + at} (counted from 0), column {channels[column]!r}: {value} {problem}; "
+                "expected a finite value in every row: fill the gap or cut the array"
+            )
+        yield samples
+        row += len(samples)
+
+
+def open_npy(file: BufferedReader, where: str) -> tuple[int, Callable[[Sequence[int]], Generator[NDArray[np.float64]]]]:
+    """Return how many columns an NPY file has, and what yields some of them in blocks, float64 [n, columns wanted].
+
+    Raises InputError for a damaged file and another array than [timesteps, columns].
+    """
     shape, fortran_order, dtype = _read_header(file, where)
-    _require_samples(shape, dtype, where, channels)
+    width = shape[1] if len(shape) == 2 else 1
+    _require_samples(shape, dtype, where, [str(column) for column in range(width)])
+
+    def read(used: Sequence[int]) -> Generator[NDArray[np.float64]]:
+        for values in _read_blocks(file, where, shape, fortran_order, dtype):
+            yield values[:, list(used)].astype(np.float64)
+
+    return width, read
+
+
+def _read_blocks(
+    file: BufferedReader, where: str, shape: tuple[int, ...], fortran_order: bool, dtype: np.dtype[Any]
+) -> Iterator[NDArray[Any]]:
     timesteps, width = shape
     offset = file.tell()
     size, expected = os.fstat(file.fileno()).st_size, offset + timesteps * width * dtype.itemsize
@@ -46,18 +82,7 @@ def read_npy(file: BufferedReader, where: str, channels: Sequence[str]) -> Gener
                 values[:, column] = _read_values(file, count, dtype, where)
         else:
             values = _read_values(file, count * width, dtype, where).reshape(count, width)
-        with np.errstate(over="ignore", invalid="ignore"):
-            samples = values.astype(np.float32)
-        finite = np.isfinite(samples)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0].tolist()
-            value = values[row, column]
-            problem = "is too large for float32" if np.isfinite(value) else "is not finite"
-            raise InputError(
-                f"{where}: row {start + row} (counted from 0), column {channels[column]!r}: {value} {problem}; "
-                "expected a finite value in every row: fill the gap or cut the array"
-            )
-        yield samples
+        yield values
 
 
 def _read_header(file: BufferedReader, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

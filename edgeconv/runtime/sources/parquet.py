@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DependencyError, InputError
+from .dates import EXPECTED, seconds_of
 from .rows import count, quote_cell
 
 PARQUET_MAGIC = b"PAR1"
@@ -44,6 +45,42 @@ def read_parquet(path: str, channels: Sequence[str]) -> Generator[NDArray[np.flo
         row += len(samples)
     if row == 0:
         raise InputError(f"{path}: the file has no rows; expected {count(channels, 'channel')}, one sample a row")
+
+
+def open_parquet(
+    path: str,
+) -> tuple[tuple[str, ...], Callable[[Sequence[int], frozenset[int]], Generator[NDArray[np.float64]]]]:
+    """Return the names of the columns, and what yields some of them in blocks, float64 [n, columns wanted].
+
+    What it is given are the columns wanted, and those of them that are dates. A value that is missing is NaN.
+    Raises InputError and DependencyError.
+    """
+    names = parquet_names(path)
+
+    def read(used: Sequence[int], dates: frozenset[int]) -> Generator[NDArray[np.float64]]:
+        for columns in _read_blocks(path, [names[index] for index in used]):
+            yield np.column_stack(
+                [_numbers(path, names[at], column, at in dates) for at, column in zip(used, columns, strict=True)]
+            )
+
+    return names, read
+
+
+def _numbers(path: str, name: str, column: Any, date: bool) -> NDArray[np.float64]:
+    values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_pylist") else column.to_numpy()
+    if values.dtype.kind in "fiu" and not date:
+        return np.asarray(values, np.float64)
+    if values.dtype.kind == "M" and date:
+        since = values.astype("datetime64[us]").astype(np.int64) / 1e6
+        return np.where(np.isnat(values), np.nan, since)
+    kind = column.type if hasattr(column, "type") else column.dtype
+    if date:
+        try:
+            return np.array([np.nan if text is None else seconds_of(text) for text in values.tolist()], np.float64)
+        except (TypeError, AttributeError, ValueError):
+            raise InputError(f"{path}: column {name!r} holds {kind}; {EXPECTED}") from None
+    dates = "; the unit of a time column that holds dates is iso8601" if values.dtype.kind == "M" else ""
+    raise InputError(f"{path}: column {name!r} holds {kind}; expected numbers, floats or integers{dates}")
 
 
 def read_parquet_text(path: str, columns: Sequence[str]) -> list[list[str]]:

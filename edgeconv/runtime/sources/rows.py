@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .dates import EXPECTED, seconds_of
+from .engines import Real
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 """What a number is: decimal digits, a point, an exponent; no hexadecimal, no underscores, no other scripts."""
@@ -86,9 +89,17 @@ class Layout:
     """Column of each channel, in the model's order."""
     first_line: int
     """Number of the line that tells how many columns there are."""
+    dtype: type[Real] = np.float32
+    """Of the samples."""
+    missing: bool = False
+    """Whether a value may be missing: an empty cell, `nan` or `inf`, which becomes NaN or infinite."""
+    dates: frozenset[int] = frozenset()
+    """Columns that hold dates and times by ISO 8601; they become seconds since 1970."""
+    remedy: str = "fill the gap or cut the file"
+    """What to do where a value is missing."""
 
-    def parse(self, text: str, number: int) -> NDArray[np.float32]:
-        """Return the samples in some lines, the first of which has this number: float32 [n, channels], all finite.
+    def parse(self, text: str, number: int) -> NDArray[Any]:
+        """Return the samples in some lines, the first of which has this number: [n, channels], all finite.
 
         Raises InputError that names line and column of the first cell, or the line, that cannot be used.
         """
@@ -98,7 +109,7 @@ class Layout:
             # Either the file is wrong, and this finds out where, or numpy is stricter than we are.
             return self.parse_carefully(text, number)
 
-    def parse_fast(self, text: str) -> NDArray[np.float32]:
+    def parse_fast(self, text: str) -> NDArray[Any]:
         """Do what `parse` does with numpy's parser, without saying what is wrong: any ValueError."""
         lines = text.split("\n")
         if "" in lines:
@@ -108,9 +119,9 @@ class Layout:
             if any(len(row) != len(self.columns) for row in rows):
                 raise ValueError("ragged")
             # Joined by commas even where white space was, because that swallows empty cells.
-            return _load([",".join([row[i] for i in self.used]) for row in rows], ",", len(self.used))
+            return self._load([",".join([row[i] for i in self.used]) for row in rows], ",", len(self.used))
         if len(self.used) == len(self.columns):
-            return np.take(_load(lines, self.delimiter, len(self.used)), self.used, axis=1)
+            return np.take(self._load(lines, self.delimiter, len(self.used)), self.used, axis=1)
         # Told to use some columns only, numpy does not count the others.
         if self.delimiter is None:
             counts = {len(line.split()) for line in lines}
@@ -118,10 +129,10 @@ class Layout:
             counts = {delimiters + 1 for delimiters in set(map(str.count, lines, repeat(self.delimiter)))}
         if counts != {len(self.columns)}:
             raise ValueError("ragged")
-        return _load(lines, self.delimiter, len(self.used), self.used)
+        return self._load(lines, self.delimiter, len(self.used), self.used)
 
     @np.errstate(over="ignore")
-    def parse_carefully(self, text: str, number: int) -> NDArray[np.float32]:
+    def parse_carefully(self, text: str, number: int) -> NDArray[Any]:
         """Do what `parse` does cell by cell: slow, and the definition of what is accepted."""
         rows = []
         for at, line in enumerate(text.split("\n"), number):
@@ -139,34 +150,42 @@ class Layout:
                     f"{self.where}: line {at} has {count(cells, 'cell')}; expected {len(self.columns)} in every row, "
                     f"as in line {self.first_line}: complete the row or remove it{comma_hint(cells)}"
                 )
-            rows.append([self._value(cells[i].strip(), at, self.columns[i]) for i in self.used])
-        return np.array(rows, np.float32).reshape(-1, len(self.used))
+            rows.append([self._value(cells[i].strip(), at, i) for i in self.used])
+        return np.array(rows, self.dtype).reshape(-1, len(self.used))
 
-    def _value(self, cell: str, line: int, column: str) -> np.float32:
+    def _value(self, cell: str, line: int, index: int) -> Real | float:
+        column = self.columns[index]
+        if self.missing and (not cell or NOT_FINITE.fullmatch(cell)):
+            return float(cell or "nan")
+        if index in self.dates:
+            try:
+                return seconds_of(cell)
+            except ValueError:
+                problem = f"{quote_cell(cell)} is none; {EXPECTED}"
+                raise InputError(f"{self.where}: line {line}, column {column!r}: {problem}") from None
         if NUMBER.fullmatch(cell):
-            value = np.float32(float(cell))
-            if isfinite(value):
+            value = self.dtype(float(cell))
+            if isfinite(value) or self.missing:
                 return value
             problem = (
                 f"{quote_cell(cell)} is too large for float32; expected a finite value in every row: check its unit"
             )
         elif NOT_FINITE.fullmatch(cell):
-            problem = f"{quote_cell(cell)} is not finite; expected a value in every row: fill the gap or cut the file"
+            problem = f"{quote_cell(cell)} is not finite; expected a value in every row: {self.remedy}"
         elif cell:
             problem = f"{quote_cell(cell)} is not a number; expected a value in every row{comma_hint([cell])}"
         else:
-            problem = "the cell is empty; expected a value in every row: fill the gap or cut the file"
+            problem = f"the cell is empty; expected a value in every row: {self.remedy}"
         raise InputError(f"{self.where}: line {line}, column {column!r}: {problem}")
 
-
-def _load(
-    lines: list[str], delimiter: str | None, width: int, usecols: tuple[int, ...] | None = None
-) -> NDArray[np.float32]:
-    """Return float32 [lines, width] as numpy reads it, all finite; raises ValueError."""
-    if not any(map(str.strip, lines)):
-        raise ValueError("no samples, of which numpy would warn")
-    samples = np.loadtxt(lines, np.float32, comments=None, delimiter=delimiter, usecols=usecols, ndmin=2)
-    # numpy passes over lines without a cell; what they are is for the careful way to say.
-    if samples.shape != (len(lines), width) or not np.isfinite(samples).all():
-        raise ValueError("ragged or not finite")
-    return samples
+    def _load(
+        self, lines: list[str], delimiter: str | None, width: int, usecols: tuple[int, ...] | None = None
+    ) -> NDArray[Any]:
+        """Return [lines, width] as numpy reads it; raises ValueError."""
+        if not any(map(str.strip, lines)):
+            raise ValueError("no samples, of which numpy would warn")
+        samples = np.loadtxt(lines, self.dtype, comments=None, delimiter=delimiter, usecols=usecols, ndmin=2)
+        # numpy passes over lines without a cell; what they are is for the careful way to say.
+        if samples.shape != (len(lines), width) or not (self.missing or np.isfinite(samples).all()):
+            raise ValueError("ragged or not finite")
+        return samples

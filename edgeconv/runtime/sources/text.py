@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BufferedReader
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,29 +32,51 @@ def read_text(
     `where` names the file in messages. A long file whose size is known is read ahead; with 0, for a pipe and whatever
     may still grow, samples are yielded as they come. Raises InputError for a file that is empty or cannot be used.
     """
+    beginning = begin_text(file, where, count(channels, "channel"), size_bytes)
+    layout, has_header = lay_out(beginning.line, beginning.number, where, channels)
+    yield from read_rows(beginning, layout, has_header, size_bytes)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A text file that was read to its first line that is not blank, and a little beyond."""
+
+    line: str
+    number: int
+    """Of this line, from 1."""
+    others: tuple[str, ...]
+    """Lines after it that are read already."""
+    blocks: Iterator[bytes]
+    """The rest of the file."""
+
+
+def begin_text(file: BufferedReader, where: str, expected: str, size_bytes: int) -> Beginning:
+    """Read the beginning of a text file; raises InputError where it is empty, or no text."""
     blocks = read_blocks(file.read if size_bytes else file.read1)
     number = 1
     for block in blocks:
         lines = decode_lines(block, number, where).split("\n")
         first = next((i for i, line in enumerate(lines) if line.strip()), None)
         if first is not None:
-            break
+            return Beginning(lines[first], number + first, tuple(lines[first + 1 :]), blocks)
         number += len(lines)
-    else:
-        raise InputError(f"{where}: the file is empty; expected one sample a line, with {count(channels, 'channel')}")
-    layout, has_header = lay_out(lines[first], number + first, where, channels)
-    start = first + has_header
-    samples = layout.parse("\n".join(lines[start:]), number + start)
+    raise InputError(f"{where}: the file is empty; expected one sample a line, with {expected}")
+
+
+def read_rows(beginning: Beginning, layout: Layout, has_header: bool, size_bytes: int) -> Generator[NDArray[Any]]:
+    """Yield the samples of a file whose layout is known, as `read_text` does."""
+    lines = beginning.others if has_header else (beginning.line, *beginning.others)
+    number = beginning.number + len(beginning.others) + 1
+    samples = layout.parse("\n".join(lines), number - len(lines))
     if len(samples):
         yield samples
-    number += len(lines)
     if size_bytes < LONG_BYTES:
-        yield from parse_blocks(blocks, number, layout)
+        yield from parse_blocks(beginning.blocks, number, layout)
     else:
-        yield from work_ahead(parse_long(blocks, number, layout, size_bytes))
+        yield from work_ahead(parse_long(beginning.blocks, number, layout, size_bytes))
 
 
-def parse_blocks(blocks: Iterable[bytes], number: int, layout: Layout) -> Iterator[NDArray[np.float32]]:
+def parse_blocks(blocks: Iterable[bytes], number: int, layout: Layout) -> Iterator[NDArray[Any]]:
     """Yield the samples in blocks of lines, the first of which has this number; raises InputError."""
     for block in blocks:
         samples = layout.parse(decode_lines(block, number, layout.where), number)
@@ -61,7 +85,7 @@ def parse_blocks(blocks: Iterable[bytes], number: int, layout: Layout) -> Iterat
             yield samples
 
 
-def parse_long(blocks: Iterator[bytes], number: int, layout: Layout, size_bytes: int) -> Iterator[NDArray[np.float32]]:
+def parse_long(blocks: Iterator[bytes], number: int, layout: Layout, size_bytes: int) -> Iterator[NDArray[Any]]:
     """Do what `parse_blocks` does, quicker for a file of this size: many blocks at a time while they are plain."""
     engine = choose_engine(size_bytes)
     for batch in gather(blocks, engine.block_bytes // BLOCK_BYTES):

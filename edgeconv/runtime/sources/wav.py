@@ -8,9 +8,11 @@ Data Specifications 1.0 (IBM and Microsoft, 1991), with WAVEFORMATEXTENSIBLE.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BufferedReader
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +61,38 @@ def read_wav(
             f"{where}: the file has {form.rate_hz} samples per second; expected the model's {sampling_rate_hz:g}: "
             f"record at {sampling_rate_hz:g} Hz, or resample the file, low-pass and all; nothing is resampled here"
         )
+    row = 0
+    for samples in _read_blocks(file, where, form, size, size_bytes):
+        finite = np.isfinite(samples)
+        if not finite.all():
+            at, column = np.argwhere(~finite)[0].tolist()
+            raise InputError(
+                f"{where}: sample {row + at} (counted from 0) of channel {channels[column]!r} is "
+                f"{samples[at, column]}; expected finite values: cut the file"
+            )
+        yield samples
+        row += len(samples)
+
+
+def open_wav(
+    file: BufferedReader, where: str, size_bytes: int
+) -> tuple[int, float, Callable[[Sequence[int]], Generator[NDArray[np.float64]]]]:
+    """Return channels and rate of a WAV file, and what yields some channels in blocks, float64 [n, channels wanted].
+
+    Raises InputError for a damaged or truncated file and one without samples.
+    """
+    form, size = _read_header(file, where)
+
+    def read(used: Sequence[int]) -> Generator[NDArray[np.float64]]:
+        for samples in _read_blocks(file, where, form, size, size_bytes):
+            yield samples[:, list(used)].astype(np.float64)
+
+    return form.channels, float(form.rate_hz), read
+
+
+def _read_blocks(
+    file: BufferedReader, where: str, form: Format, size: int, size_bytes: int
+) -> Iterator[NDArray[np.float32]]:
     frame = form.channels * form.bits // 8
     if size == UNTIL_THE_END and size_bytes:
         size = size_bytes - file.tell()
@@ -76,13 +110,6 @@ def read_wav(
         whole = len(data) // frame * frame
         rest = data[whole:]
         samples = _to_float32(data[:whole], form).reshape(-1, form.channels)
-        finite = np.isfinite(samples)
-        if not finite.all():
-            at, column = np.argwhere(~finite)[0].tolist()
-            raise InputError(
-                f"{where}: sample {row + at} (counted from 0) of channel {channels[column]!r} is "
-                f"{samples[at, column]}; expected finite values: cut the file"
-            )
         if len(samples):
             yield samples
         row += len(samples)
@@ -90,6 +117,17 @@ def read_wav(
         raise InputError(f"{where}: the file ended {size} bytes before its header says; expected a finished recording")
     if row == 0:
         raise InputError(f"{where}: the file holds no samples; expected a finished recording")
+
+
+def wav_rate_hz(path: Path) -> float | None:
+    """Return the samples per second of a WAV file on disk; None for anything else, and for one that is damaged."""
+    try:
+        with path.open("rb") if path.is_file() else nullcontext() as file:
+            if file is None or not file.peek(4).startswith(WAV_MAGIC):
+                return None
+            return float(_read_header(file, str(path))[0].rate_hz)
+    except (OSError, InputError):
+        return None
 
 
 def _read_header(file: BufferedReader, where: str) -> tuple[Format, int]:

@@ -1,0 +1,166 @@
+"""Files to the samples that a model wants: read as they are, or joined and conditioned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..condition_report import ConditionReport
+from ..conditioner import Conditioner, Piece
+from ..errors import InputError, UsageError
+from ..rate import TOLERANCE
+from ..signal import Signal
+from ..spec import ModelSpec
+from ..wiring import Wiring, seconds_per
+from . import read_recording
+from .joined import side_by_side
+from .table import Table, Wanted, open_table
+from .wav import wav_rate_hz
+
+
+class RecordingSource:
+    """One recording, in one file or in several side by side, as the samples that a model wants.
+
+    Without a signal the columns are the model's channels, and the samples are passed as they are; only a WAV file of
+    another rate, which it says, is resampled.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        spec: ModelSpec,
+        signal: Signal | None = None,
+        chunk: int = 4096,
+        *,
+        follow: bool = False,
+    ) -> None:
+        """Read these files; nothing is opened before `pieces` begins.
+
+        chunk: most rows that are read at once; follow: whether to wait for what is still written to the files
+        """
+        self._paths, self._spec, self._signal, self._chunk = tuple(paths), spec, signal, chunk
+        self._follow = follow
+        self._conditioner: Conditioner | None = None
+
+    @property
+    def report(self) -> ConditionReport | None:
+        """What was done so far; None where samples are passed as they are, and before the columns are known."""
+        return None if self._conditioner is None else self._conditioner.report
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the samples as they are read.
+
+        Raises MissingFileError, InputError, UsageError and DependencyError, all while iterating, with the file's name.
+        """
+        if self._signal is not None:
+            yield from self._condition(self._signal)
+        elif (wav_rate_hz(self._paths[0]) or self._spec.sampling_rate_hz) != self._spec.sampling_rate_hz:
+            yield from self._condition(Signal())
+        else:
+            spec, samples = self._spec, 0
+            rate_hz, follow = spec.sampling_rate_hz, self._follow
+            for block in read_recording(self._paths[0], spec.channel_names, self._chunk, rate_hz, follow=follow):
+                yield Piece(samples / spec.sampling_rate_hz, samples == 0, block)
+                samples += len(block)
+
+    def _condition(self, signal: Signal) -> Iterator[Piece]:
+        where = " and ".join(map(str, self._paths))
+        with ExitStack() as stack:
+            time = signal.time
+            known = [*self._spec.channel_names, *signal.columns.values(), *([time.name] if time else [])]
+            bare = [name.removeprefix("-") for name in known]
+            dates = time is not None and time.unit == "iso8601"
+            tables = [
+                stack.enter_context(open_table(path, bare, dates=dates, follow=self._follow)) for path in self._paths
+            ]
+            signal = _with_rate(signal, tables)
+            names, times = _names_side_by_side(tables, time.name if time else None)
+            with _naming(where):
+                wiring = Wiring.of(self._spec, signal, names)
+                conditioner = self._conditioner = Conditioner(self._spec, signal, wiring.narrowed())
+            for rows in self._rows(tables, wiring, times, signal, stack):
+                for start in range(0, len(rows), self._chunk):
+                    with _naming(where):
+                        pieces = conditioner.push(rows[start : start + self._chunk])
+                    yield from pieces
+            if conditioner.report.samples_in == 0:
+                raise InputError(f"{where}: there are no samples; expected a finished recording")
+            with _naming(where):
+                pieces = conditioner.finish()
+            yield from pieces
+
+    def _rows(
+        self, tables: Sequence[Table], wiring: Wiring, times: Sequence[int], signal: Signal, stack: ExitStack
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the used columns of all files side by side; the columns of times must say the same."""
+        used = sorted({*wiring.used, *times})
+        dates = {*times, wiring.time_index} if signal.time is not None and signal.time.unit == "iso8601" else set()
+        blocks: list[Iterator[NDArray[np.float64]]] = []
+        first = 0
+        for table in tables:
+            mine = tuple(at - first for at in used if first <= at < first + table.width)
+            own = frozenset(at for at in mine if at + first in dates)
+            # A file of which nothing is used must still be as long as the others.
+            source = stack.enter_context(closing(table.read(Wanted(mine or (0,), own, signal.missing != "reject"))))
+            blocks.append(source if mine else (rows[:, :0] for rows in source))
+            first += table.width
+        row = 0
+        for rows in side_by_side(blocks, [table.where for table in tables]):
+            if times:
+                stamps = rows[:, [used.index(at) for at in times]] * seconds_per(signal)
+                self._require_same_times(stamps, row)
+            yield rows[:, [used.index(at) for at in wiring.used]] if times else rows
+            row += len(rows)
+
+    def _require_same_times(self, stamps: NDArray[np.float64], row: int) -> None:
+        apart_s = stamps.max(axis=1) - stamps.min(axis=1)
+        limit_s = 0.5 / self._spec.sampling_rate_hz
+        late = np.flatnonzero(apart_s > limit_s)
+        if len(late):
+            raise InputError(
+                f"row {row + late[0]} (counted from 0) of the files that are joined: their times "
+                f"are {apart_s[late[0]]:.4g} s apart; rows that belong together should have the "
+                f"same, within {limit_s:g} s: bring the files to one clock first"
+            )
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Put the name of the recording in front of an error's message."""
+    try:
+        yield
+    except (InputError, UsageError) as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+def _with_rate(signal: Signal, tables: Sequence[Table]) -> Signal:
+    """Return the signal with the rate that a file says, where nobody said another."""
+    for table in tables:
+        if table.rate_hz is None:
+            continue
+        if signal.rate_hz is not None and abs(table.rate_hz / signal.rate_hz - 1) > TOLERANCE:
+            raise InputError(
+                f"{table.where}: the file has {table.rate_hz:g} samples per second, and {signal.rate_hz:g} Hz is "
+                "declared; leave --rate out"
+            )
+        signal = replace(signal, rate_hz=table.rate_hz)
+    return signal
+
+
+def _names_side_by_side(tables: Sequence[Table], time: str | None) -> tuple[Sequence[str] | int, list[int]]:
+    """Return the names of all columns, or how many they are without names, and the places of the columns of times.
+
+    Where several files have the column of times, the first one's is the recording's.
+    """
+    if all(table.names is None for table in tables):
+        return sum(table.width for table in tables), []
+    names = [name for table in tables for name in table.names or [""] * table.width]
+    times = [at for at, name in enumerate(names) if name == time]
+    for at in times[1:]:
+        names[at] = ""  # so that the first column of times is the only one of its name
+    return names, times if len(times) > 1 else []

@@ -1,0 +1,226 @@
+"""A stranger's recording on the command line: units, names, order, signs, times, files that belong together."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeconv.runtime import Classifier
+
+HAR = Path(__file__).resolve().parents[2] / "models" / "har_raw"
+CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+G = 9.80665
+
+
+@pytest.fixture(scope="module")
+def motion() -> np.ndarray:
+    """float64 [3000, 6], g and rad/s: a minute of rest, of steps and of turns, at 50 Hz."""
+    rng = np.random.default_rng(11)
+    time = np.arange(3000) / 50
+    samples = rng.normal(0, 0.02, (3000, 6))
+    samples[:, :3] += np.where(time[:, None] < 20, [0.98, 0.1, 0.15], [0.2, 0.3, 0.95])
+    steps = (time > 10) & (time < 40)
+    for column, (size, phase) in enumerate([(0.4, 0), (0.2, 1), (0.3, 2), (0.8, 3), (0.6, 4), (0.5, 5)]):
+        samples[:, column] += steps * size * (np.sin(2 * np.pi * 1.9 * time + phase) + 0.4 * np.sin(23 * time))
+    return samples.astype(np.float32).astype(np.float64)
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(name, columns, names=CHANNELS, separator=",", form="%.9g"):
+        header = separator.join(names) if names else ""
+        np.savetxt(tmp_path / name, columns, fmt=form, delimiter=separator, header=header, comments="")
+        return tmp_path / name
+
+    return save
+
+
+def maps(**columns):
+    return [item for channel, column in columns.items() for item in ("--map", f"{channel}={column}")]
+
+
+def said(predictions):
+    return [(line["start_s"], line["label"]) for line in predictions]
+
+
+@pytest.fixture
+def expected(run, save, motion):
+    """What the plain recording gives, by today's way."""
+    outcome = run("stream", HAR, save("plain.csv", motion))
+    assert len(outcome.notes) == 2
+    assert len({label for _, label in said(outcome.predictions)}) > 2
+    return outcome
+
+
+SHUFFLED = (4, 2, 0, 5, 1, 3)
+TURNED = np.array([1, -1, 1, 1, -1, 1])
+WORN = {
+    "m/s²": (lambda x: x * [G, G, G, 1, 1, 1], CHANNELS, ["--unit", "acc=m/s^2"]),
+    "mg, of each channel": (
+        lambda x: x * [1e3, 1e3, 1e3, 1, 1, 1], CHANNELS,
+        ["--unit", "acc_x=mg", "--unit", "acc_y=mg", "--unit", "acc_z=mg"],
+    ),
+    "a factor": (lambda x: x * [8192, 8192, 8192, 1, 1, 1], CHANNELS, ["--unit", f"acc={1 / 8192}"]),
+    "deg/s": (lambda x: np.hstack([x[:, :3], np.degrees(x[:, 3:])]), CHANNELS, ["--unit", "gyro=deg/s"]),
+    "shuffled columns": (lambda x: x[:, SHUFFLED], tuple(CHANNELS[i] for i in SHUFFLED), ["--rate", 50]),
+    "other names": (
+        lambda x: x[:, SHUFFLED], tuple("uvwxyz"), maps(**{CHANNELS[i]: "uvwxyz"[at] for at, i in enumerate(SHUFFLED)}),
+    ),
+    "no names, other order": (
+        lambda x: x[:, SHUFFLED], None, maps(**{CHANNELS[i]: at for at, i in enumerate(SHUFFLED)}),
+    ),
+    "turned, with the sign back": (lambda x: x * TURNED, CHANNELS, maps(acc_y="-acc_y", gyro_y="-gyro_y")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WORN)
+def test_however_the_sensor_was_worn_and_written_the_predictions_are_the_same(run, save, motion, expected, name):
+    change, names, options = WORN[name]
+    outcome = run("stream", HAR, save("worn.csv", change(motion), names), *options)
+    assert outcome.code == 0, outcome.err
+    assert said(outcome.predictions) == said(expected.predictions)
+    assert "worn: at the model's 50 Hz; 3000 samples in, 3000 out" in outcome.notes
+
+
+def test_without_an_option_not_even_a_note_is_new_and_with_one_the_bytes_are_the_same(run, save, motion, expected):
+    again = run("stream", HAR, save("plain.csv", motion), "--rate", 50)
+    assert again.out == expected.out
+
+
+def test_another_rate_with_jitter_and_dates_is_resampled(run, save, motion, expected, tmp_path):
+    rng = np.random.default_rng(3)
+    slow = np.apply_along_axis(np.convolve, 0, motion, np.hanning(7) / 3, "same")  # what 102.4 Hz can show, and more
+    plain = run("stream", HAR, save("slow.csv", slow))
+    from scipy.interpolate import CubicSpline
+
+    curve = CubicSpline(np.arange(3000) / 50, slow)
+    times = np.sort((np.arange(6141) + np.append(0, rng.uniform(-0.3, 0.3, 6140))) / 102.4)
+    samples = save("fast.csv", np.column_stack([times, curve(times)]), ("time", *CHANNELS), form="%.7f")
+    outcome = run("stream", HAR, samples, "--time-column", "time:s")
+    assert outcome.code == 0, outcome.err
+    assert re.search(r"fast: resampled from 102\.\d+ Hz to 50 Hz, 1 s late; 6141 samples in, \d+ out", outcome.err)
+    agree = [a == b for a, b in zip(said(outcome.predictions), said(plain.predictions), strict=False)]
+    assert len(agree) > 40
+    assert np.mean(agree) > 0.97  # one window of 45 may be a tie
+
+
+def test_two_files_without_header_are_joined_and_named_by_their_star(run, save, motion, expected):
+    for sensor, part in (("acc", motion[:, :3]), ("gyro", motion[:, 3:])):
+        save(f"{sensor}_exp1.txt", part, None, " ")
+    outcome = run("stream", HAR, save("acc_exp1.txt", motion[:, :3], None, " "), "--join", "acc_*.txt,gyro_*.txt")
+    assert outcome.code == 0, outcome.err
+    assert said(outcome.predictions) == said(expected.predictions)
+    assert {line["recording"] for line in outcome.predictions} == {"exp1"}
+    save("gyro_exp1.txt", motion[:-5, 3:], None, " ")
+    outcome = run("stream", HAR, save("acc_exp1.txt", motion[:, :3], None, " "), "--join", "acc_*.txt,gyro_*.txt")
+    assert outcome.code == 3
+    assert re.search(r"acc_exp1\.txt has 3000, .*gyro_exp1\.txt has 2995 samples; expected as many", outcome.error)
+
+
+@pytest.mark.parametrize("late_s", [0.004, 0.02])
+def test_files_with_a_time_column_each_are_joined_if_their_times_agree(run, save, motion, expected, late_s, tmp_path):
+    times = np.arange(3000) / 50
+    save("w_acc.csv", np.column_stack([times, motion[:, :3]]), ("t", *CHANNELS[:3]))
+    save("w_gyro.csv", np.column_stack([times + late_s, motion[:, 3:]]), ("t", *CHANNELS[3:]))
+    outcome = run("stream", HAR, tmp_path / "w_acc.csv", "--join", "*_acc.csv,*_gyro.csv", "--time-column", "t:s")
+    if late_s < 0.01:
+        assert said(outcome.predictions) == said(expected.predictions)
+    else:
+        assert outcome.code == 3
+        assert "row 0 (counted from 0) of the files that are joined: their times are 0.02 s apart" in outcome.error
+
+
+def test_a_toml_file_says_it_all_and_options_win(run, save, motion, expected, tmp_path):
+    worn = motion[:, SHUFFLED] * [1, G, G, 1, G, 1]
+    (tmp_path / "phone.toml").write_text(
+        'rate_hz = 50\n[columns]\nacc_x = "w"\nacc_y = "y"\nacc_z = "v"\ngyro_x = "z"\ngyro_y = "u"\ngyro_z = "u"\n'
+        '[units]\nacc = "m/s^2"\n'
+    )
+    path = save("worn.csv", worn, tuple("uvwxyz"))
+    outcome = run("stream", HAR, path, "--signal", tmp_path / "phone.toml", "--map", "gyro_z=x")
+    assert said(outcome.predictions) == said(expected.predictions)
+
+
+def test_no_window_reaches_over_a_gap_and_times_are_those_of_the_recording(run, save, motion):
+    times = np.arange(3000) / 50
+    kept = (times < 20) | (times >= 31.3)
+    path = save("gap.csv", np.column_stack([times, motion])[kept], ("t", *CHANNELS))
+    outcome = run("stream", HAR, path, "--time-column", "t:s")
+    assert "gap: at the model's 50 Hz, 1 gap, the longest 11.3 s; 2435 samples in, 2435 out" in outcome.notes
+    starts = [line["start_s"] for line in outcome.predictions]
+    assert starts == pytest.approx([*(1.28 * np.arange(14)), *(31.3 + 1.28 * np.arange(21))], abs=1e-6)
+    classifier = Classifier.load(HAR)
+    for line, start in zip(outcome.predictions, starts, strict=True):
+        (row,) = classifier.predict(motion[None, round(start * 50) : round(start * 50) + 128])
+        np.testing.assert_allclose(list(line["probabilities"].values()), row, rtol=0, atol=1e-5)
+
+
+def test_evaluation_scores_windows_where_they_are_and_keeps_the_report(run, save, motion, tmp_path):
+    times = np.arange(3000) / 50
+    kept = (times < 20) | (times >= 31.3)
+    path = save("gap.csv", np.column_stack([times, motion])[kept], ("t", *CHANNELS))
+    (tmp_path / "labels.csv").write_text("recording,start_s,end_s,label\ngap,0,20,LAYING\ngap,31.3,60,SITTING\n")
+    options = ("--labels", tmp_path / "labels.csv", "--time-column", "t:s", "--json", tmp_path / "found.json")
+    outcome = run("evaluate", HAR, path, *options)
+    assert outcome.code == 0, outcome.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    (recording,) = found["recordings"].values()
+    assert recording["timesteps"] == 3000
+    assert recording["signal"]["gaps"] == 1
+    assert found["raw"]["windows"]["scored"] == recording["windows"] == 35
+    ends = [event["end_s"] for event in recording["raw"]]
+    assert not any(event["start_s"] < 20 < event["end_s"] for event in recording["raw"]), ends
+
+
+def test_score_writes_what_stream_says_with_the_same_signal(run, save, motion, tmp_path):
+    (tmp_path / "recordings").mkdir()
+    save("recordings/worn.csv", motion * [G, G, G, 1, 1, 1])
+    (tmp_path / "worn.toml").write_text('[units]\nacc = "m/s^2"\n')
+    options = ("--signal", tmp_path / "worn.toml")
+    out = tmp_path / "scored"
+    scored = run("score", tmp_path / "recordings", "--model", HAR, "--out", out, "--workers", 1, *options)
+    assert scored.code == 0, scored.err
+    streamed = run("stream", HAR, tmp_path / "recordings" / "worn.csv", "--format", "csv", *options)
+    assert (out / "worn.csv.csv").read_text() == streamed.out
+    (tmp_path / "joined.toml").write_text('join = ["a_*.csv", "b_*.csv"]\n')
+    joined = run("score", tmp_path / "recordings", "--model", HAR, "--out", out, "--signal", tmp_path / "joined.toml")
+    assert joined.code == 2
+    assert "`edgeconv stream` and `edgeconv evaluate` take --join" in joined.error
+
+
+def test_inspect_shows_what_becomes_of_a_signal(run, tmp_path):
+    (tmp_path / "phone.toml").write_text('time = "t:ns"\n[columns]\nacc_y = "-ay"\n[units]\nacc = "m/s^2"\n')
+    outcome = run("inspect", HAR, "--signal", tmp_path / "phone.toml")
+    assert outcome.code == 0, outcome.err
+    lines = outcome.out.splitlines()
+    at = next(at for at, line in enumerate(lines) if line.endswith("phone.toml says:"))
+    assert lines[at + 3].split() == ["acc_y", "ay", "m/s^2", "g", "-0.101971621"]
+    assert "times: in column 't', ns" in lines
+    found = json.loads(run("inspect", HAR, "--signal", tmp_path / "phone.toml", "--json").out)
+    assert found["signal"][1]["factor"] == pytest.approx(-1 / G)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--unit", "acc=furlong"], 2, "the unit of channel 'acc_x' is 'furlong', which is not known here"),
+        (["--unit", "acc=deg/s"], 2, "an angular velocity; the model wants 'g', an acceleration"),
+        (["--unit", "acc"], 2, "--unit 'acc' has another form; give each once, as in --unit acc=m/s^2"),
+        (["--map", "mag_x=x"], 2, "the model has no channel 'mag_x'; it has acc_x"),
+        (["--map", "acc_x=up"], 3, "there is no column 'up' for channel 'acc_x'; the columns are 'acc_x', 'acc_y'"),
+        (["--time-column", "t"], 2, "the time column is ':t'; give NAME:UNIT, such as timestamp:ns"),
+        (["--time-column", "t:s"], 3, "there is no column 't' for the time"),
+        (["--rate", "-5"], 2, "rate is -5 Hz; give a positive number"),
+        (["--join", "acc_*.txt"], 2, "give two or more names"),
+        (["--signal", "nowhere.toml"], 3, "nowhere.toml is not there"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_that_says_why(run, save, motion, options, code, message):
+    outcome = run("stream", HAR, save("walk.csv", motion[:300]), *options)
+    assert outcome.code == code
+    assert message in outcome.error
+    assert outcome.out == ""
