@@ -64,6 +64,13 @@ JoinOption = Annotated[
         metavar="NAME,NAME",
     ),
 ]
+AllowImplausibleOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-implausible",
+        help="Answer a signal that cannot be what the model was trained on, and mark its predictions.",
+    ),
+]
 
 
 @dataclass(frozen=True)

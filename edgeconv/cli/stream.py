@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
@@ -20,6 +21,7 @@ LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
 
 if TYPE_CHECKING:
     from edgeconv.runtime import Prediction, StreamClassifier
+    from edgeconv.runtime.intake import Doubt
     from edgeconv.runtime.signal import Signal
 
 
@@ -55,11 +57,13 @@ def stream(
     max_gap: by.MaxGapOption = None,
     missing_values: by.MissingOption = None,
     join: by.JoinOption = None,
+    allow_implausible: by.AllowImplausibleOption = False,
 ) -> None:
     """Classify every window of recordings of any length: one prediction per window on stdout.
 
     Columns are matched to the model's channels by name; others are ignored. A WAV file has the model's channels in
-    its order. For columns of other names, other units or another rate see docs/signal.md.
+    its order. For columns of other names, other units or another rate see docs/signal.md. A signal that cannot be what
+    the model was trained on is refused with exit code 3, and the option that puts it right: docs/plausibility.md.
 
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
@@ -92,9 +96,11 @@ def stream(
     began = time.perf_counter()
     windows = 0
     with WholeLines(sys.stdout) as out:
-        sink = open_sink(format_ or ("table" if sys.stdout.isatty() else "jsonl"), cast("TextIO", out), spec.labels)
+        shown = format_ or ("table" if sys.stdout.isatty() else "jsonl")
+        sink = open_sink(shown, cast("TextIO", out), spec.labels, marks=allow_implausible)
+        doubt: Doubt = "mark" if allow_implausible else "refuse"
         try:
-            for name, prediction in classify(streaming, recordings, out.flush, source, follow=follow):
+            for name, prediction in classify(streaming, recordings, out.flush, source, follow=follow, doubt=doubt):
                 sink.write(name, prediction)
                 windows += 1
         finally:
@@ -120,6 +126,7 @@ def classify(
     signal: Signal | None = None,
     *,
     follow: bool = False,
+    doubt: Doubt = "refuse",
 ) -> Iterator[tuple[str, Prediction]]:
     """Yield name and prediction of every window of every recording; each recording starts anew at 0 s.
 
@@ -133,15 +140,19 @@ def classify(
     # Windows that reach from one piece into the next are in part computed twice.
     most = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
     for recording in join_files(list(recordings), signal.join if signal else ()):
-        source = RecordingSource(recording.paths, spec, signal, most, follow=follow)
-        samples = windows = 0
+        source = RecordingSource(recording.paths, spec, signal, most, follow=follow, doubt=doubt)
+        samples = windows = said = 0
         for piece in source.pieces():
             if piece.begins:
                 streaming.reset(piece.start_s)
             samples += len(piece.samples)
+            for finding in source.findings[said:]:
+                note(f"{recording.name}: {finding.message}; goes on all the same, from {finding.at_s:.1f} s")
+            said = len(source.findings)
+            codes = tuple(dict.fromkeys(finding.code for finding in source.findings))
             for prediction in streaming.push(piece.samples):
                 windows += 1
-                yield recording.name, prediction
+                yield recording.name, replace(prediction, implausible=codes) if codes else prediction
             flush()
         if source.report is not None:
             note(f"{recording.name}: {source.report.words()}")

@@ -28,6 +28,8 @@ DECISION_S = 5.0
 """How long a suspicion must last, in windows rounded up: two of HAR's 2.56 s. In less, a knock would decide."""
 GRAVITY_S = 15.0
 """The same for the direction of gravity, which is anywhere while somebody puts the sensor on."""
+WATCHED, EVERY = 48, 8
+"""So many windows are all looked at, and then one in so many: a look costs more than the window's answer."""
 TURNED = 2.0
 """Turning that decides: the sum of gravity's squared changes, in squared gravity."""
 HALF_LIFE_S = 120.0
@@ -75,6 +77,7 @@ class Plausibility:
         """
         require_signal(spec, "a plausibility check")
         self._spec, self._seen = spec, spec.seen or _from_statistics(spec)
+        self._informed = spec.seen is not None or any(channel.minimum is not None for channel in spec.channels)
         self._triads = triads_of(spec.channel_names)
         window_s = spec.window / spec.sampling_rate_hz
         self._patience = {"gravity": math.ceil(GRAVITY_S / window_s), "saturated": 1}
@@ -94,7 +97,7 @@ class Plausibility:
     def reset(self) -> None:
         """Forget the stream and what was found; the next push starts another one."""
         self._held = np.empty((0, len(self._spec.channels)), np.float32)
-        self._windows = 0
+        self._windows = self._passed = 0
         self._rows: dict[tuple[str, tuple[str, ...]], int] = {}
         self._moments = np.zeros((12, 12))
         self._plateaus = Plateaus(self._spec, self._seen)
@@ -107,8 +110,8 @@ class Plausibility:
 
     @property
     def decided(self) -> bool:
-        """Whether the first decision is there."""
-        return self._windows >= self._usual
+        """Whether the first decision is there; at once where the spec says nothing of what training saw."""
+        return self._windows >= self._usual or not self._informed
 
     def push(self, samples: ArrayLike) -> list[Finding]:
         """Take the next samples and return what they add to the findings.
@@ -125,7 +128,9 @@ class Plausibility:
         self._held = held[whole:].copy()
         before = len(self.findings)
         for at in range(0, whole, size):
-            self.findings += self._look(held[at : at + size])
+            self._passed += 1
+            if self._passed <= WATCHED or self._passed % EVERY == 0:
+                self.findings += self._look(held[at : at + size])
         return list(self.findings[before:])
 
     def _look(self, window: NDArray[np.float32]) -> tuple[Finding, ...]:
@@ -137,7 +142,7 @@ class Plausibility:
         for suspicion in (*self._plateaus.look(window, seen), *self._turns(window, disturbed=disturbed)):
             raised[suspicion.code, suspicion.channels] = suspicion
         self._rows = {key: self._rows.get(key, 0) + 1 for key in raised}
-        at_s = self._windows * self._spec.window / self._spec.sampling_rate_hz
+        at_s = self._passed * self._spec.window / self._spec.sampling_rate_hz
         said = {name for finding in self.findings for name in finding.channels}
         return tuple(
             Finding(s.code, s.message, self._as_given(s.option), s.channels, at_s)
@@ -181,6 +186,7 @@ class Plausibility:
         return {
             "held": self._held.copy(),
             "windows": self._windows,
+            "passed": self._passed,
             "rows": [[code, list(channels), rows] for (code, channels), rows in self._rows.items()],
             "moments": self._moments.copy(),
             "plateaus": self._plateaus.state(),
@@ -189,7 +195,8 @@ class Plausibility:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state of the same spec's plausibility."""
-        self._held, self._windows = np.array(state["held"], np.float32), int(state["windows"])
+        self._held = np.array(state["held"], np.float32)
+        self._windows, self._passed = int(state["windows"]), int(state["passed"])
         self._rows = {(code, tuple(channels)): int(rows) for code, channels, rows in state["rows"]}
         self._moments = np.array(state["moments"], np.float64)
         self._plateaus.restore(state["plateaus"])

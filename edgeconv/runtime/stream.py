@@ -28,6 +28,8 @@ class Prediction:
     """Probability of that class."""
     probabilities: NDArray[np.float32]
     """float32 [classes], in the order of the spec's labels."""
+    implausible: tuple[str, ...] = ()
+    """What was found, until then, in a stream that is not plausible and is answered all the same: codes of findings."""
 
 
 class StreamClassifier:

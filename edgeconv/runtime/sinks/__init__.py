@@ -22,7 +22,13 @@ SINKS: dict[str, type[CsvRows] | type[JsonLines] | type[TextTable]] = {
 }
 
 
-def open_sink(format: Literal["table", "jsonl", "csv"], stream: TextIO, labels: Sequence[str]) -> Sink:  # noqa: A002
+def open_sink(
+    format: Literal["table", "jsonl", "csv"],  # noqa: A002
+    stream: TextIO,
+    labels: Sequence[str],
+    *,
+    marks: bool = False,
+) -> Sink:
     """Return a sink that writes predictions to a stream; the stream stays the caller's to close.
 
     table: aligned columns for a terminal, with the most probable label and the runner-up
@@ -32,11 +38,12 @@ def open_sink(format: Literal["table", "jsonl", "csv"], stream: TextIO, labels: 
     and csv, probabilities are written such that float32 reads back bit for bit.
 
     labels: of the model, in the order of its probabilities
+    marks: whether each prediction also names what was found implausible in its stream, `implausible`
     Raises UsageError for another format.
     """
     if format not in SINKS:
         raise UsageError(f"there is no output format {format!r}; expected one of {', '.join(SINKS)}")
-    return SINKS[format](stream, labels)
+    return SINKS[format](stream, labels, marks=marks)
 
 
 def open_served(

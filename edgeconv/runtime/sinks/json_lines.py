@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class JsonLines:
     """Writes one JSON object a line."""
 
-    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, marks: bool = False) -> None:
         """Write to this stream; `probabilities` becomes an object with these labels as keys."""
-        self._stream = stream
+        self._stream, self._marks = stream, marks
         # All that is the same on every line is put together once: a line costs one formatting.
         self._line = _make_template(labels, "%.9g")
         self._line_with_nulls = _make_template(labels, "%s")
@@ -39,6 +39,7 @@ class JsonLines:
                 format_seconds(prediction.end_s),
                 _quote(prediction.label),
                 *numbers,
+                f', "implausible": {json.dumps(prediction.implausible)}' if self._marks else "",
             )
         )
 
@@ -56,5 +57,5 @@ def _make_template(labels: Sequence[str], number: str) -> str:
     probabilities = ", ".join(f"{_quote(label).replace('%', '%%')}: {number}" for label in labels)
     return (
         f'{{"recording": %s, "start_s": %s, "end_s": %s, "label": %s, "confidence": {number}, '
-        f'"probabilities": {{{probabilities}}}}}\n'
+        f'"probabilities": {{{probabilities}}}%s}}\n'
     )

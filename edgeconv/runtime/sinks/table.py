@@ -25,9 +25,9 @@ class TextTable:
     Not all probabilities fit beside each other on a terminal; of two that are close, the line shows both.
     """
 
-    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
-        """Write to this stream, in columns as wide as these labels need."""
-        self._stream = stream
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, marks: bool = False) -> None:
+        """Write to this stream, in columns as wide as these labels need; what is marked has a `?` behind its label."""
+        self._stream, self._marks = stream, marks
         self._labels = tuple(labels)
         self._label = min(LABEL_LIMIT, max(len("runner-up"), *(_measure(_clean(label)) for label in labels)))
         low, high = RECORDING_LIMITS
@@ -44,7 +44,8 @@ class TextTable:
             best = max(range(len(probabilities)), key=probabilities.__getitem__)
             second, runner_up = f"{probabilities[best]:.0%}", self._labels[best]
         start, end = f"{prediction.start_s:.2f}", f"{prediction.end_s:.2f}"
-        self._write_line(recording, start, end, prediction.label, percent, second, runner_up)
+        doubt = "?" if self._marks and prediction.implausible else ""
+        self._write_line(recording, start, end, prediction.label + doubt, percent, second, runner_up)
 
     def close(self) -> None:
         """Flush the stream, and leave it open."""

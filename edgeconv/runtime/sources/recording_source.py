@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from ..condition_report import ConditionReport
 from ..conditioner import Conditioner, Piece
 from ..errors import InputError, UsageError
+from ..intake import Doubt, Intake, given_spec
+from ..plausible import Finding
 from ..rate import TOLERANCE
 from ..signal import Signal
 from ..spec import ModelSpec
 from ..wiring import Wiring, seconds_per
 from . import read_recording
+from .columns import column_names
 from .joined import side_by_side
 from .table import Table, Wanted, open_table
 from .wav import wav_rate_hz
@@ -38,13 +41,16 @@ class RecordingSource:
         chunk: int = 4096,
         *,
         follow: bool = False,
+        doubt: Doubt = "refuse",
     ) -> None:
         """Read these files; nothing is opened before `pieces` begins.
 
         chunk: most rows that are read at once; follow: whether to wait for what is still written to the files
+        doubt: what becomes of a signal that is not plausible
         """
         self._paths, self._spec, self._signal, self._chunk = tuple(paths), spec, signal, chunk
-        self._follow = follow
+        self._follow, self._doubt = follow, doubt
+        self._intake: Intake | None = None
         self._conditioner: Conditioner | None = None
 
     @property
@@ -52,27 +58,52 @@ class RecordingSource:
         """What was done so far; None where samples are passed as they are, and before the columns are known."""
         return None if self._conditioner is None else self._conditioner.report
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far that training never saw; only with doubt "mark" there is more to come."""
+        return () if self._intake is None else self._intake.findings
+
     def pieces(self) -> Iterator[Piece]:
-        """Yield the samples as they are read.
+        """Yield the samples as they are read, in the model's channels.
 
         Raises MissingFileError, InputError, UsageError and DependencyError, all while iterating, with the file's name.
         """
+        for given, piece in self._given():
+            with _naming(self._where):
+                intake = self._intake = self._intake or Intake(self._spec, given, self._doubt)
+                found = intake.push(piece)
+            yield from found
+        if self._intake is not None:
+            with _naming(self._where):
+                found = self._intake.finish()
+            yield from found
+
+    @property
+    def _where(self) -> str:
+        return " and ".join(map(str, self._paths))
+
+    def _given(self) -> Iterator[tuple[ModelSpec, Piece]]:
+        """Yield what the source gives, with the spec that says which channels these are."""
+        spec, path = self._spec, self._paths[0]
+        names = column_names(path) if spec.derived and self._signal is None and path.is_file() else ()
         if self._signal is not None:
             yield from self._condition(self._signal)
-        elif (wav_rate_hz(self._paths[0]) or self._spec.sampling_rate_hz) != self._spec.sampling_rate_hz:
+        elif (wav_rate_hz(path) or spec.sampling_rate_hz) != spec.sampling_rate_hz or (
+            names and given_spec(spec, None, names) is not spec
+        ):
             yield from self._condition(Signal())
         else:
-            spec, samples = self._spec, 0
-            rate_hz, follow = spec.sampling_rate_hz, self._follow
-            for block in read_recording(self._paths[0], spec.channel_names, self._chunk, rate_hz, follow=follow):
-                yield Piece(samples / spec.sampling_rate_hz, samples == 0, block)
+            samples, rate_hz = 0, spec.sampling_rate_hz
+            for block in read_recording(path, spec.channel_names, self._chunk, rate_hz, follow=self._follow):
+                yield spec, Piece(samples / rate_hz, samples == 0, block)
                 samples += len(block)
 
-    def _condition(self, signal: Signal) -> Iterator[Piece]:
-        where = " and ".join(map(str, self._paths))
+    def _condition(self, signal: Signal) -> Iterator[tuple[ModelSpec, Piece]]:
+        where = self._where
         with ExitStack() as stack:
             time = signal.time
-            known = [*self._spec.channel_names, *signal.columns.values(), *([time.name] if time else [])]
+            inputs = [one.source for one in self._spec.derived]
+            known = [*self._spec.channel_names, *inputs, *signal.columns.values(), *([time.name] if time else [])]
             bare = [name.removeprefix("-") for name in known]
             dates = time is not None and time.unit == "iso8601"
             tables = [
@@ -81,18 +112,19 @@ class RecordingSource:
             signal = _with_rate(signal, tables)
             names, times = _names_side_by_side(tables, time.name if time else None)
             with _naming(where):
-                wiring = Wiring.of(self._spec, signal, names)
-                conditioner = self._conditioner = Conditioner(self._spec, signal, wiring.narrowed())
+                given = given_spec(self._spec, signal, names)
+                wiring = Wiring.of(given, signal, names)
+                conditioner = self._conditioner = Conditioner(given, signal, wiring.narrowed())
             for rows in self._rows(tables, wiring, times, signal, stack):
                 for start in range(0, len(rows), self._chunk):
                     with _naming(where):
                         pieces = conditioner.push(rows[start : start + self._chunk])
-                    yield from pieces
+                    yield from ((given, piece) for piece in pieces)
             if conditioner.report.samples_in == 0:
                 raise InputError(f"{where}: there are no samples; expected a finished recording")
             with _naming(where):
                 pieces = conditioner.finish()
-            yield from pieces
+            yield from ((given, piece) for piece in pieces)
 
     def _rows(
         self, tables: Sequence[Table], wiring: Wiring, times: Sequence[int], signal: Signal, stack: ExitStack
