@@ -19,7 +19,7 @@ def blocks(language):
 
 
 def test_the_verbs_run_as_they_stand(tmp_path):
-    (lines,) = [block for block in blocks("sh") if "edgeconv" in block]
+    lines, _ = [block for block in blocks("sh") if "edgeconv" in block]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines],
