@@ -180,7 +180,16 @@ def measure(
     reader.on_message = lambda _client, _data, message: got.append((time.time(), json.loads(message.payload)))
     reader.subscribe("edgeconv/+/prediction", qos=1)
     url = f"mqtt://127.0.0.1:{broker.port}"
-    command = [sys.executable, "-m", "edgeconv", "serve", str(options.model), "--from", f"{url}/sensors/+/imu"]
+    command = [
+        sys.executable,
+        "-m",
+        "edgeconv",
+        "serve",
+        str(options.model),
+        "--allow-implausible",
+        "--from",
+        f"{url}/sensors/+/imu",
+    ]
     serving = subprocess.Popen(
         [*command, "--to", url, "--payload", options.payload, "--report", "10"], stderr=subprocess.PIPE, text=True
     )

@@ -61,6 +61,7 @@ def evaluate(
     max_gap: by.MaxGapOption = None,
     missing: by.MissingOption = None,
     join: by.JoinOption = None,
+    allow_implausible: by.AllowImplausibleOption = False,
 ) -> None:
     """Score a model on labelled recordings: windows, time and events, without smoothing and with it.
 
@@ -101,6 +102,7 @@ def evaluate(
             as_unknown or (),
             lambda number: show(f"classifying {count(len(paths), 'recording')}", number),
             source,
+            "mark" if allow_implausible else "refuse",
         )
     for each in found.answers:
         if each.report is not None:

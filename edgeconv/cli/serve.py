@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
 
+from . import signal_options as by
 from .console import count, note
 from .interrupt import Ending, WholeLines
 
@@ -61,17 +62,27 @@ def serve(
         typer.Option(help="What the broker keeps the session under; by default of model, topic and shard."),
     ] = None,
     report: Annotated[float, typer.Option(help="Seconds between two lines of statistics on stderr.")] = 60.0,
+    signal: by.SignalOption = None,
+    map_: by.MapOption = None,
+    unit: by.UnitOption = None,
+    time_column: by.TimeColumnOption = None,
+    rate: by.RateOption = None,
+    max_gap: by.MaxGapOption = None,
+    missing_values: by.MissingOption = None,
+    allow_implausible: by.AllowImplausibleOption = False,
 ) -> None:
     """Classify what many devices send, live: one stream each, one prediction per window.
 
     A message is acknowledged when the predictions of all windows that it completes have arrived. Columns are matched to
-    the model's channels by name, and by position where nothing names them; others are ignored. SIGTERM ends after what
-    is due, with exit code 0. User and password of a broker may be in EDGECONV_MQTT_USER and EDGECONV_MQTT_PASSWORD.
+    the model's channels by name, and by position where nothing names them; others are ignored. For other names, units
+    or rates see docs/signal.md. A device whose signal cannot be what the model was trained on gets no answers. SIGTERM
+    ends after what is due, with exit code 0. User and password of a broker may be in EDGECONV_MQTT_USER and
+    EDGECONV_MQTT_PASSWORD.
 
     Example: edgeconv serve models/har_raw --from mqtt://localhost/sensors/+/imu --to mqtt://localhost
     """
     from edgeconv.runtime import Classifier
-    from edgeconv.runtime.serving import Service
+    from edgeconv.runtime.serving import Contract, Service
     from edgeconv.runtime.shards import Shard
     from edgeconv.runtime.sinks import open_served
     from edgeconv.runtime.sources.live import open_live
@@ -81,14 +92,16 @@ def serve(
     mine = Shard.parse(shard) if shard else None
     classifier = Classifier.load(model, device, precision=precision)
     spec = classifier.spec
+    told = by.SignalOptions(signal, map_, unit, time_column, rate, max_gap, missing_values).read()
+    contract = Contract(spec, told, "mark" if allow_implausible else "refuse")
     name = client_id or session_name(spec.name, source, f"-{mine.index + 1}of{mine.count}" if mine else "")
     takes = mine.takes if mine else None
     with Ending(until="what is due is published") as ending, WholeLines(sys.stdout) as out:
         into = open_served(sink, cast("TextIO", out), spec.labels, source=source, client_id=f"{name}-out", say=note)
         try:
-            taken_from = open_live(source, Decoder(spec.channel_names, payload), client_id=name, takes=takes, say=note)
+            taken_from = open_live(source, Decoder(contract.columns, payload), client_id=name, takes=takes, say=note)
             try:
-                service = Service(classifier, taken_from, into, hop=hop, idle_s=idle, say=note)
+                service = Service(classifier, taken_from, into, contract=contract, hop=hop, idle_s=idle, say=note)
                 ending.then = service.stop
                 which = f", shard {mine}" if mine else ""
                 note(

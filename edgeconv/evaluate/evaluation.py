@@ -14,6 +14,7 @@ from edgeconv.folder import versions
 from edgeconv.runtime import Event, Smoothing, StreamClassifier
 from edgeconv.runtime.errors import InputError
 from edgeconv.runtime.events import change_delay_s
+from edgeconv.runtime.intake import Doubt
 from edgeconv.runtime.signal import Signal
 from edgeconv.runtime.sources.recording_source import RecordingSource
 
@@ -116,6 +117,7 @@ def evaluate(
     as_unknown: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
     signal: Signal | None = None,
+    doubt: Doubt = "refuse",
 ) -> Evaluation:
     """Classify recordings and score the answers; a recording without a truth is not read.
 
@@ -141,7 +143,7 @@ def evaluate(
     for number, (name, path) in enumerate(labelled.items()):
         if progress is not None:
             progress(number)
-        source = RecordingSource(path if isinstance(path, tuple) else (path,), spec, signal, chunk)
+        source = RecordingSource(path if isinstance(path, tuple) else (path,), spec, signal, chunk, doubt=doubt)
         answers.append(answer(streaming, source, name, truths[name], smoothing, as_unknown))
     ends_s = {found.name: found.timesteps / spec.sampling_rate_hz for found in answers}
     beyond = {name: truths[name].segments[-1].end_s - end_s for name, end_s in ends_s.items()}

@@ -117,9 +117,9 @@ class Intake(Resumable):
     def _judge(self, piece: Piece) -> list[Piece]:
         if piece.begins:
             self._check.gap()
-        new = self._check.push(piece.samples)
-        if new and self._doubt == "refuse":
-            raise refusal(new)
+        self._check.push(piece.samples)
+        if self._check.findings and self._doubt == "refuse":
+            raise refusal(self._check.findings)
         self._held.append((piece.start_s, piece.begins, piece.samples))
         return self._release() if self._check.decided else []
 

@@ -123,6 +123,8 @@ class Plausibility:
         if added.ndim != 2 or added.shape[1] != len(self._spec.channels):
             raise InputError(f"samples have shape {list(added.shape)}; expected [n, {len(self._spec.channels)}]")
         require_finite(added, "samples")
+        if not self._informed:
+            return []
         held = np.concatenate((self._held, added))
         whole = len(held) // size * size
         self._held = held[whole:].copy()

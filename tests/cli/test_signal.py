@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -18,15 +19,11 @@ G = 9.80665
 
 @pytest.fixture(scope="module")
 def motion() -> np.ndarray:
-    """float64 [3000, 6], g and rad/s: a minute of rest, of steps and of turns, at 50 Hz."""
-    rng = np.random.default_rng(11)
-    time = np.arange(3000) / 50
-    samples = rng.normal(0, 0.02, (3000, 6))
-    samples[:, :3] += np.where(time[:, None] < 20, [0.98, 0.1, 0.15], [0.2, 0.3, 0.95])
-    steps = (time > 10) & (time < 40)
-    for column, (size, phase) in enumerate([(0.4, 0), (0.2, 1), (0.3, 2), (0.8, 3), (0.6, 4), (0.5, 5)]):
-        samples[:, column] += steps * size * (np.sin(2 * np.pi * 1.9 * time + phase) + 0.4 * np.sin(23 * time))
-    return samples.astype(np.float32).astype(np.float64)
+    """float64 [3000, 6], g and rad/s: a minute of rest, steps and turns that obey the laws of motion, at 50 Hz."""
+    place = Path(__file__).resolve().parents[1] / "runtime" / "worn.py"
+    made = importlib.util.module_from_spec(found := importlib.util.spec_from_file_location("worn", place))
+    found.loader.exec_module(made)
+    return made.worn(11, 60).astype(np.float64)
 
 
 @pytest.fixture
@@ -224,3 +221,30 @@ def test_what_does_not_fit_is_one_line_that_says_why(run, save, motion, options,
     assert outcome.code == code
     assert message in outcome.error
     assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "option"),
+    [
+        (lambda x: x * [G, G, G, 1, 1, 1], "--unit acc=m/s^2"),
+        (lambda x: np.hstack([x[:, :3], np.degrees(x[:, 3:])]), "--unit gyro=deg/s"),
+        (lambda x: x[:, (3, 4, 5, 0, 1, 2)], "acc and gyro are probably exchanged"),
+        (lambda x: x * [1, 1, 1, 1, 0, 1], "--map gyro_y=COLUMN"),
+    ],
+    ids=["m/s²", "deg/s", "exchanged", "stuck"],
+)
+def test_a_signal_that_cannot_be_the_model_s_is_refused_with_the_cause_and_answered_only_when_asked(
+    run, save, motion, spoil, option
+):
+    path = save("strange.csv", spoil(motion))
+    refused = run("stream", HAR, path)
+    assert (refused.code, refused.out) == (3, "")
+    assert option in refused.error
+    assert "--allow-implausible" in refused.error
+    allowed = run("stream", HAR, path, "--allow-implausible")
+    assert allowed.code == 0
+    assert len(allowed.predictions) == (3000 - 128) // 64 + 1
+    assert all(line["implausible"] for line in allowed.predictions[:50])
+    table = run("stream", HAR, path, "--allow-implausible", "--format", "csv").out.splitlines()
+    assert table[0].endswith(",implausible")
+    assert not table[1].endswith(",")

@@ -46,11 +46,12 @@ class Windows:
         """
         numbers = [f"{number:.9g}" if isfinite(number) else "null" for number in prediction.probabilities.tolist()]
         probabilities = ", ".join(f"{label}: {number}" for label, number in zip(self._labels, numbers, strict=True))
+        marks = f', "implausible": {json.dumps(prediction.implausible)}' if prediction.implausible else ""
         return (
             f'{{"id": {_quote(f"{device}/{since_ms}/{sample}")}, "device": {_quote(device)}, "since_ms": {since_ms}, '
             f'"start_s": {format_seconds(prediction.start_s)}, "end_s": {format_seconds(prediction.end_s)}, '
             f'"label": {_quote(prediction.label)}, "confidence": {numbers[prediction.class_id]}, '
-            f'"probabilities": {{{probabilities}}}}}'
+            f'"probabilities": {{{probabilities}}}{marks}}}'
         )
 
 
