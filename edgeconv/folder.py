@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -79,6 +80,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *endings: str) -> None:
+    """Remove what a killed process left of files with these endings that it was writing into a folder or below it.
+
+    endings: such as `.csv`. Only for a folder into which nobody else writes meanwhile.
+    """
+    aside = re.compile(rf"\..+({'|'.join(map(re.escape, endings))})\.\d+")  # as `write_bytes` names it
+    for path in folder.rglob(".*"):
+        if aside.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

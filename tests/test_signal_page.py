@@ -33,6 +33,12 @@ def write_examples(folder):
     (folder / "labels.csv").write_text("recording,start_s,end_s,label\nphone,0,20,STANDING\n")
     for sensor, part in (("acc", values[:, :3] / 9.80665), ("gyro", values[:, 3:])):
         np.savetxt(folder / f"{sensor}_walk.txt", part, fmt="%.5f")
+    for sensor, rate_hz in (("accelerometer", 99.7), ("gyroscope", 202.0)):
+        stamps = 1_772_323_200_000_000_000 + np.arange(int(20 * rate_hz)) * round(1e9 / rate_hz)
+        rows = rng.normal([0.99, 0, 0] if sensor == "accelerometer" else 0, 0.02, (len(stamps), 3)).round(4).tolist()
+        names = [f"{'acc' if sensor == 'accelerometer' else 'gyro'}_{axis}" for axis in "xyz"]
+        text = [",".join(map(str, [stamp, *row])) for stamp, row in zip(stamps.tolist(), rows, strict=True)]
+        (folder / f"{sensor}.csv").write_text("\n".join([",".join(["t", *names]), *text]) + "\n")
     (folder / "models").symlink_to(ROOT / "models")
 
 
@@ -53,6 +59,9 @@ def test_every_example_runs_as_it_stands(tmp_path):
     assert re.search(r"acc_y +ay +m/s\^2 +g +-0\.101971621", out)
     assert err.count("phone: resampled from 102.4 Hz to 50 Hz, 0.86 s late; 2048 samples in, 1000 out") == 2
     assert '"recording": "walk"' in out
+    assert re.search(
+        r"accelerometer: joined by time, 1000 samples.* from 99\.7 Hz to 50 Hz.* from 202 Hz to 50 Hz", err
+    )
 
 
 def test_the_keys_of_the_toml_file_are_all_there_are():

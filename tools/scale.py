@@ -125,7 +125,7 @@ def measure(rounds: int, toys: int, fits: int, recordings: int) -> dict[str, Any
                     },
                 ),
             }
-            task = Task(str(found[0].path), found[0].name)
+            task = Task((str(found[0].paths[0]),), found[0].name)
             one = score_recording(model, task, print)
             began = time.perf_counter()
             for _ in range(20):
@@ -134,7 +134,7 @@ def measure(rounds: int, toys: int, fits: int, recordings: int) -> dict[str, Any
             began = time.perf_counter()
             ScoredFolder(here / "again").score(found, model, Known(one))
             driver_s = (time.perf_counter() - began) / len(found)
-            recording_bytes = found[0].path.stat().st_size
+            recording_bytes = found[0].paths[0].stat().st_size
     finally:
         ray.shutdown()
         cluster.shutdown()

@@ -22,7 +22,10 @@ SHOWN = 5
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
     recordings: Annotated[
-        list[Path], typer.Argument(help="CSV, TSV, whitespace text, NPY or WAV files.", metavar="RECORDING")
+        list[Path],
+        typer.Argument(
+            help="CSV, text, NPY, NPZ, WAV, Parquet or Arrow files, a folder or a glob in quotes.", metavar="RECORDING"
+        ),
     ],
     labels: Annotated[
         Path, typer.Option(help="What is when: the labels.csv of `edgeconv data recordings`.", metavar="FILE")
@@ -74,6 +77,7 @@ def evaluate(
     from edgeconv.folder import write_json
     from edgeconv.runtime import Classifier, Smoothing, StreamClassifier
     from edgeconv.runtime.errors import CheckError, InputError, UsageError
+    from edgeconv.runtime.sources.found import find_recordings
     from edgeconv.runtime.sources.joined import join_files
 
     if require is not None and not 0 <= require <= 1:
@@ -90,8 +94,8 @@ def evaluate(
     strange = [label for label in as_unknown or () if label not in spec.labels]
     if strange:
         raise UsageError(f"--as-unknown is {strange[0]!r}; the model's labels are {', '.join(spec.labels)}")
-    recordings = without_labels(recordings)
     source = by.SignalOptions(signal, map_, unit, time_column, rate, max_gap, missing, join).read()
+    recordings = without_labels(find_recordings(recordings, source.join if source else ()))
     paths = {found.name: found.paths for found in join_files(recordings, source.join if source else ())}
     with progress(len(paths)) as show:
         found = run(

@@ -6,9 +6,13 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 from .console import note
+
+if TYPE_CHECKING:
+    from edgeconv.runtime import Prediction
+    from edgeconv.runtime.sinks import Sink
 
 _T = TypeVar("_T")
 
@@ -114,13 +118,14 @@ class WholeLines:
 
         Raises BrokenPipeError where the reader has gone, and InputError for any other reason not to write.
         """
-        return self._finish(lambda: self._stream.write(text))
+        return self.finish(lambda: self._stream.write(text))
 
     def flush(self) -> None:
         """Flush the stream; raises as `write` does."""
-        self._finish(self._stream.flush)
+        self.finish(self._stream.flush)
 
-    def _finish(self, do: Callable[[], _T]) -> _T:
+    def finish(self, do: Callable[[], _T]) -> _T:
+        """Do something that writes; raises as `write` does."""
         # While a first Ctrl-C is already on its way out, what is left is written without raising again.
         leaving = self._interrupt.asked
         self._interrupt.shielded = True
@@ -139,3 +144,18 @@ class WholeLines:
         if not leaving:
             self._interrupt.check()
         return result
+
+
+class WholeCalls:
+    """A sink of which each call is finished before Ctrl-C is raised: half a row group would spoil a file."""
+
+    def __init__(self, out: WholeLines, sink: Sink) -> None:
+        self._out, self._sink = out, sink
+
+    def write(self, recording: str, prediction: Prediction) -> None:
+        """Write what was predicted for one window of a recording; raises as `WholeLines.write` does."""
+        self._out.finish(lambda: self._sink.write(recording, prediction))
+
+    def close(self) -> None:
+        """Close the sink; raises as `WholeLines.write` does."""
+        self._out.finish(self._sink.close)

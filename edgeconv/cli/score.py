@@ -11,14 +11,16 @@ import typer
 
 from . import train_options as by
 from .console import count, note, progress
-from .signal_options import SignalOptions
+from .signal_options import JoinOption, SignalOptions
 from .stream import without_labels
 
 
 def score(
     recordings: Annotated[
         str,
-        typer.Argument(help="Folder of CSV, TSV, text, NPY or WAV files, or a glob in quotes.", metavar="FOLDER"),
+        typer.Argument(
+            help="Folder of recordings as `edgeconv stream` reads them, or a glob in quotes.", metavar="FOLDER"
+        ),
     ],
     model: Annotated[Path, typer.Option(help="Model folder or ONNX file.", metavar="MODEL")],
     out: Annotated[Path, typer.Option(help="Folder for one file of answers for each recording.", metavar="DIR")],
@@ -39,6 +41,7 @@ def score(
     signal: Annotated[
         Path | None, typer.Option("--signal", help="TOML file that says what the columns are; docs/signal.md.")
     ] = None,
+    join: JoinOption = None,
 ) -> None:
     """Classify every window of thousands of recordings, with one file of answers for each.
 
@@ -53,10 +56,10 @@ def score(
     from edgeconv.runs.scoring import Model
     from edgeconv.runtime.errors import InputError
 
-    found = find_recordings(recordings, out)
-    kept = set(without_labels([recording.path for recording in found]))
-    found = [recording for recording in found if recording.path in kept]
-    source = SignalOptions(signal).read()
+    source = SignalOptions(signal, join=join).read()
+    found = find_recordings(recordings, out, source.join if source else ())
+    kept = set(without_labels([recording.paths[0] for recording in found]))
+    found = [recording for recording in found if recording.paths[0] in kept]
     read = Model.read(model, precision=precision, hop=hop, format_=format_, signal=source)
     chosen = make_engine(engine, workers, address, many=True)
     with progress(len(found)) as show:

@@ -60,7 +60,7 @@ JoinOption = Annotated[
     str | None,
     typer.Option(
         "--join",
-        help="Names of files that belong together, row by row, such as acc_*.txt,gyro_*.txt.",
+        help="Names of files that belong together, such as acc_*.txt,gyro_*.txt: row by row, or by their time columns.",
         metavar="NAME,NAME",
     ),
 ]

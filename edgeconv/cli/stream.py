@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
@@ -13,9 +13,10 @@ import typer
 
 from . import signal_options as by
 from .console import count, note, why_missing
-from .interrupt import WholeLines
+from .interrupt import WholeCalls, WholeLines
 
 LABELS_HEADER = b"recording,start_s,end_s,label"
+Format = Literal["table", "jsonl", "csv", "parquet"]
 LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
 """Timesteps pushed at once: so many, or so many windows where these are longer."""
 
@@ -23,13 +24,17 @@ if TYPE_CHECKING:
     from edgeconv.runtime import Prediction, StreamClassifier
     from edgeconv.runtime.intake import Doubt
     from edgeconv.runtime.signal import Signal
+    from edgeconv.runtime.sinks import Sink
 
 
 def stream(
     model: Annotated[Path, typer.Argument(help="Model folder or ONNX file.", metavar="MODEL")],
     recordings: Annotated[
         list[Path],
-        typer.Argument(help="CSV, TSV, whitespace text, NPY or WAV files; - for stdin.", metavar="RECORDING"),
+        typer.Argument(
+            help="CSV, text, NPY, NPZ, WAV, Parquet or Arrow files, a folder, a glob in quotes; - for stdin.",
+            metavar="RECORDING",
+        ),
     ],
     follow: Annotated[
         bool, typer.Option("--follow", help="The recording is still being written: wait for more at its end.")
@@ -39,7 +44,7 @@ def stream(
     ] = "cpu",
     hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
     format_: Annotated[
-        Literal["table", "jsonl", "csv"] | None,
+        Format | None,
         typer.Option("--format", help="By default a table on a terminal and JSON lines in a pipe."),
     ] = None,
     threads: Annotated[
@@ -69,13 +74,11 @@ def stream(
     """
     from edgeconv.runtime import Classifier, StreamClassifier, UsageError
     from edgeconv.runtime.forms import form_file
-    from edgeconv.runtime.sinks import open_sink
+    from edgeconv.runtime.sources.found import find_recordings
     from edgeconv.runtime.sources.joined import join_files
     from edgeconv.runtime.tuning import read_tuning
 
     _quieten_onnx_runtime()
-    if follow and len(recordings) > 1:
-        raise UsageError("--follow never comes to the end of a recording; give one recording")
     if threads is None:
         tuning = read_tuning(model) if model.is_dir() else None
         threads = tuning.threads.get("recording", 1) if tuning else 1
@@ -91,13 +94,14 @@ def stream(
     if model.is_dir() and classifier.forms(hop).dense is None and streaming.hop < spec.window:
         missing = why_missing(model, form_file("dense", streaming.hop, spec, precision), streaming.hop)
         note(f"window by window, because {missing}")
-    recordings = without_labels(recordings)
+    recordings = without_labels(find_recordings(recordings, source.join if source else ()))
+    if follow and len(recordings) > 1:
+        raise UsageError("--follow never comes to the end of a recording; give one recording")
     number = len(join_files(recordings, source.join if source else ()))
     began = time.perf_counter()
     windows = 0
     with WholeLines(sys.stdout) as out:
-        shown = format_ or ("table" if sys.stdout.isatty() else "jsonl")
-        sink = open_sink(shown, cast("TextIO", out), spec.labels, marks=allow_implausible)
+        sink = _open_sink(format_, out, spec.labels, marks=allow_implausible)
         doubt: Doubt = "mark" if allow_implausible else "refuse"
         try:
             for name, prediction in classify(streaming, recordings, out.flush, source, follow=follow, doubt=doubt):
@@ -110,6 +114,21 @@ def stream(
                 f"{count(windows, 'window')} of {count(number, 'recording')} in {seconds:.2f} s: "
                 f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
             )
+
+
+def _open_sink(format_: Format | None, out: WholeLines, labels: Sequence[str], *, marks: bool) -> Sink:
+    """Return the sink for stdout; raises UsageError for Parquet on a terminal."""
+    from edgeconv.runtime import UsageError
+    from edgeconv.runtime.sinks import open_sink
+
+    if format_ != "parquet":
+        shown = format_ or ("table" if sys.stdout.isatty() else "jsonl")
+        return open_sink(shown, cast("TextIO", out), labels, marks=marks)
+    if sys.stdout.isatty():
+        raise UsageError("--format parquet is nothing to read on a terminal; let it go to a file, with > found.parquet")
+    from edgeconv.runtime.sinks.parquet import ParquetRows
+
+    return WholeCalls(out, out.finish(lambda: ParquetRows(sys.stdout.buffer, labels, marks=marks)))
 
 
 def _quieten_onnx_runtime() -> None:
@@ -164,7 +183,7 @@ def classify(
 
 
 def without_labels(paths: list[Path]) -> list[Path]:
-    """Leave out, and say so, the `labels.csv` that `edgeconv data recordings` writes beside the recordings.
+    """Leave out, and say so, the `labels.csv` and `dataset.toml` that lie beside the recordings of a data set.
 
     `FOLDER/*.csv` is how a shell names a folder's recordings, and it names the labels too.
     """
@@ -172,6 +191,12 @@ def without_labels(paths: list[Path]) -> list[Path]:
     for path in paths:
         if path.name == "labels.csv" and path.is_file() and path.open("rb").read(len(LABELS_HEADER)) == LABELS_HEADER:
             note(f"{path} holds labels, not samples, and is left out")
+        elif path.name == "dataset.toml":
+            note(f"{path} describes a data set, holds no samples, and is left out")
         else:
             kept.append(path)
+    if paths and not kept:
+        from edgeconv.runtime.errors import InputError
+
+        raise InputError("without these there are no recordings; give one, or a folder that has some")
     return kept

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgeconv.runtime import Event, EventStream, Prediction, Smoothing, StreamClassifier
 from edgeconv.runtime.condition_report import ConditionReport
 from edgeconv.runtime.events import UNKNOWN
+from edgeconv.runtime.sources.by_time import JoinedReport
 from edgeconv.runtime.sources.recording_source import RecordingSource
 
 from .labelled import Truth
@@ -37,7 +38,7 @@ class Answers:
     raw: tuple[Event, ...]
     """Runs of windows with the same most probable label."""
     smoothed: tuple[Event, ...]
-    report: ConditionReport | None = None
+    report: ConditionReport | JoinedReport | None = None
     """What was done to make the recording the model's; None where nothing had to be."""
 
 

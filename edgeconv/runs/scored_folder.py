@@ -9,66 +9,69 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from edgeconv import folder as files
 from edgeconv.runtime.errors import InputError, UsageError
+from edgeconv.runtime.sources.found import LOOKED_FOR, bare_name, glob_files, is_hidden, is_recording
+from edgeconv.runtime.sources.joined import group_files
 
 from .engine import Engine
 from .record import read_lines
-from .scoring import Model, Scored, Task, score_recording
+from .scoring import Format, Model, Scored, Task, score_recording
 
 MANIFEST = "manifest.jsonl"
-ENDINGS = frozenset({".csv", ".tsv", ".txt", ".npy", ".wav"})
-"""Of files in a folder that are taken for recordings; a glob takes what it names."""
 
 
 @dataclass(frozen=True)
 class Found:
     """A recording that was found."""
 
-    path: Path
+    paths: tuple[Path, ...]
+    """One, or with `join` several that belong together, of which some may not be there."""
     key: str
-    """Path below the folder that was given, with slashes."""
+    """Path below the folder that was given, with slashes; with `join`, what their star stands for in its place."""
 
     @property
     def name(self) -> str:
         """What its predictions call it: the path below the folder without ending."""
-        return self.key.removesuffix(self.path.suffix)
+        return bare_name(self.key)
 
 
-def find_recordings(source: str, out: Path) -> list[Found]:
+def find_recordings(source: str, out: Path, join: Sequence[str] = ()) -> list[Found]:
     """Return the recordings in a folder and below it, or those that a glob names, in the order of their paths.
 
+    join: names of files that belong together, as a signal has them; in a folder the first of them is looked for
     What lies in `out` and what is hidden is left out. Raises InputError where there is none, UsageError for an `out`
     that would mix answers with recordings.
     """
-    root, paths = Path(source), []
+    root = Path(source)
     if root.is_dir():
-        paths = [path for path in root.rglob("*") if path.suffix.lower() in ENDINGS]
+        paths = list(root.rglob(join[0])) if join else [path for path in root.rglob("*") if is_recording(path)]
+    elif root.exists() and not glob.has_magic(source):
+        raise InputError(f"{source} is one file; `edgeconv stream` answers for one, this takes a folder or a glob")
     else:
-        if root.exists() and not glob.has_magic(source):
-            raise InputError(f"{source} is one file; `edgeconv stream` answers for one, this takes a folder or a glob")
-        root = Path(*root.parts[: _first_magic(root.parts)])
-        paths = list(root.glob(Path(source).relative_to(root).as_posix()))
+        root, paths = glob_files(source)
     if out.resolve() == root.resolve():
         raise UsageError(f"--out is {root}, where the recordings are; name another folder, which may be inside it")
     inside = out.resolve() if out.resolve() not in root.resolve().parents else None
-    found = [
-        Found(path, path.relative_to(root).as_posix())
+    kept = [
+        path
         for path in sorted(paths)
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and inside not in path.resolve().parents
+        if path.is_file() and not is_hidden(path, root) and inside not in path.resolve().parents
     ]
-    if not found:
-        endings = ", ".join(sorted(ENDINGS))
-        raise InputError(f"{source} names no recordings; give a folder with files that end in {endings}, or a glob")
-    return found
+    if not kept:
+        wanted = f"files that fit {join[0]}, the first name in --join" if join else LOOKED_FOR
+        raise InputError(f"{source} names no recordings; give a folder with {wanted}; or a glob")
+    if not join:
+        return [Found((path,), path.relative_to(root).as_posix()) for path in kept]
+    return [Found(paths, _joined_key(root, *place, paths[0])) for place, paths in group_files(kept, join).items()]
 
 
-def _first_magic(parts: Sequence[str]) -> int:
-    return next((i for i, part in enumerate(parts) if glob.has_magic(part)), max(0, len(parts) - 1))
+def _joined_key(root: Path, start: Path, star: str, first: Path) -> str:
+    """Return the path of files that belong together: where their names start, and there what their star stands for."""
+    below = start.relative_to(root) if start.is_relative_to(root) else Path()
+    return (below / (star + "".join(first.suffixes) if star else first.name)).as_posix()
 
 
 @dataclass
@@ -142,7 +145,7 @@ class ScoredFolder:
         missing, states = [], {}
         lines = self._start(overwrite)
         for recording in recordings:
-            states[recording.key] = {**_state(recording.path), "model": digest}
+            states[recording.key] = {**_state(recording.paths), "model": digest}
             line = lines.get(recording.key)
             output = self.file(recording, model)
             if line is None or not output.is_file() or {key: line.get(key) for key in _STATE} != states[recording.key]:
@@ -150,7 +153,7 @@ class ScoredFolder:
             else:
                 totals.done_before += 1
                 totals.add(line)
-        tasks = [Task(str(recording.path.absolute()), recording.name) for recording in missing]
+        tasks = [Task(tuple(str(path.absolute()) for path in recording.paths), recording.name) for recording in missing]
         for position, scored in engine.run(score_recording, model, tasks, lambda _event: None):
             recording = missing[position]
             self._keep(recording, model, states[recording.key], scored, totals)
@@ -163,11 +166,12 @@ class ScoredFolder:
         return self.folder / f"{recording.key}.{model.format}"
 
     def _start(self, overwrite: bool) -> dict[str, dict[str, Any]]:
-        """Return the manifest's lines by recording; what a crash left of a line goes."""
+        """Return the manifest's lines by recording; what a crash left of a line, or aside of a file, goes."""
         path = self.folder / MANIFEST
         lines = {} if overwrite else {line["recording"]: line for line in read_lines(path)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            files.remove_leftovers(self.folder, path.suffix, *(f".{name}" for name in get_args(Format)))
             files.write_text(path, "".join(map(_as_line, lines.values())))
         except OSError as error:
             raise UsageError(
@@ -200,9 +204,13 @@ class ScoredFolder:
 _STATE = ("size", "mtime_ns", "model")
 
 
-def _state(path: Path) -> dict[str, Any]:
-    status = path.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+def _state(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return sizes and times of change: numbers of one file, lists of several, of which one may not be there."""
+    found = [path.stat() if path.exists() else None for path in paths]
+    sizes = [status and status.st_size for status in found]
+    changed = [status and status.st_mtime_ns for status in found]
+    alone = len(found) == 1
+    return {"size": sizes[0] if alone else sizes, "mtime_ns": changed[0] if alone else changed}
 
 
 def _as_line(line: dict[str, Any]) -> str:

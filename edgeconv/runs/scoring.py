@@ -59,8 +59,6 @@ class Model:
             require_pyarrow()
         found = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
         if signal is not None:
-            if signal.join:
-                raise UsageError("files are scored one by one; `edgeconv stream` and `edgeconv evaluate` take --join")
             wires_of(classifier.spec, signal)
         told = signal.to_toml() if signal else ""
         return cls(tuple((file.name, file.read_bytes()) for file in found), precision, hop, format_, told)
@@ -96,7 +94,8 @@ class Model:
 class Task:
     """One recording that is to be scored."""
 
-    path: str
+    paths: tuple[str, ...]
+    """Of its file, or of those that belong together."""
     name: str
     """What its predictions call it."""
 
@@ -130,7 +129,7 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     found: list[Prediction] = []
     try:
         signal = Signal.from_table(tomllib.loads(model.signal)) if model.signal else None
-        for piece in RecordingSource((Path(task.path),), spec, signal, most).pieces():
+        for piece in RecordingSource(tuple(map(Path, task.paths)), spec, signal, most).pieces():
             if piece.begins:
                 stream.reset(piece.start_s)
             samples += len(piece.samples)
@@ -159,37 +158,15 @@ def _loaded(model: Model) -> Classifier:
 
 def encode(found: list[Prediction], name: str, spec: ModelSpec, format_: Format) -> bytes:
     """Return the bytes of a file of predictions."""
-    if format_ == "parquet":
-        return _parquet(found, name, spec)
-    from edgeconv.runtime.sinks import open_sink
+    from edgeconv.runtime.sinks import Sink, open_sink
+    from edgeconv.runtime.sinks.parquet import ParquetRows
 
-    text = io.StringIO()
-    sink = open_sink(format_, text, spec.labels)
+    binary, text = io.BytesIO(), io.StringIO()
+    sink: Sink = ParquetRows(binary, spec.labels) if format_ == "parquet" else open_sink(format_, text, spec.labels)
     for prediction in found:
         sink.write(name, prediction)
     sink.close()
-    return text.getvalue().encode("utf-8")
-
-
-def _parquet(found: list[Prediction], name: str, spec: ModelSpec) -> bytes:
-    import numpy as np
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns = {
-        "recording": pa.array([name] * len(found), pa.string()),
-        "start_s": pa.array([prediction.start_s for prediction in found], pa.float64()),
-        "end_s": pa.array([prediction.end_s for prediction in found], pa.float64()),
-        "label": pa.array([prediction.label for prediction in found], pa.string()),
-        "confidence": pa.array([prediction.confidence for prediction in found], pa.float32()),
-    }
-    rows = [prediction.probabilities for prediction in found]
-    probabilities = np.stack(rows) if rows else np.empty((0, len(spec.labels)), np.float32)
-    for class_id, label in enumerate(spec.labels):
-        columns[f"probability_{label}"] = pa.array(np.ascontiguousarray(probabilities[:, class_id]))
-    out = io.BytesIO()
-    parquet.write_table(pa.table(columns), out)
-    return out.getvalue()
+    return binary.getvalue() or text.getvalue().encode("utf-8")
 
 
 def require_pyarrow() -> None:

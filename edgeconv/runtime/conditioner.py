@@ -52,9 +52,13 @@ class Conditioner(Resumable):
     _kept = ("_rows", "_untimed", "_samples_out", "_segments", "_gaps", "_longest_s", "_last_s", "_jumps",
              "_begins", "_timeline", "_settle")  # fmt: skip
 
-    def __init__(self, spec: ModelSpec, signal: Signal, columns: Sequence[str] | int | Wiring) -> None:
+    def __init__(
+        self, spec: ModelSpec, signal: Signal, columns: Sequence[str] | int | Wiring, origin: float | None = None
+    ) -> None:
         """Condition a source with these columns: their names, or how many there are where they have none.
 
+        origin: the stamp, as the time column has it, that is 0 s and a point of the grid, for streams that share a
+            clock; by default the first one
         Raises UsageError and InputError where the signal fits neither the spec nor the columns, ConversionError for a
         model that reads tokens.
         """
@@ -62,12 +66,13 @@ class Conditioner(Resumable):
         self.wiring = columns if isinstance(columns, Wiring) else Wiring.of(spec, signal, columns)
         self._spec, self._signal = spec, signal
         channels = len(spec.channels)
-        self._timeline = Timeline(channels, seconds_per(signal), 1 / spec.sampling_rate_hz)
+        self._timeline = Timeline(channels, seconds_per(signal), 1 / spec.sampling_rate_hz, origin)
+        self._anchored = origin is not None
         self._rows = self._untimed = self._samples_out = self._segments = self._gaps = 0
         self._longest_s, self._last_s = 0.0, -np.inf
         self._jumps = 0
         self._begins = True
-        self._settle = Settle(spec, signal)
+        self._settle = Settle(spec, signal, anchored=self._anchored)
         self._rate: Rate | None = None
         if self.wiring.time_index is None:
             self._set_up(declared_rate(spec, signal))
@@ -181,7 +186,9 @@ class Conditioner(Resumable):
         self._rate = rate
         self._fill = FillMissing(channels, self._signal.missing, rate.max_gap_s * (1 + _ROUNDING))
         self._stage: OnGrid | OffGrid = (
-            OnGrid(channels, model_hz) if rate.on_grid else OffGrid(channels, rate.hz, model_hz, jitter=rate.jitter)
+            OnGrid(channels, model_hz, anchored=self._anchored)
+            if rate.on_grid
+            else OffGrid(channels, rate.hz, model_hz, jitter=rate.jitter)
         )
 
     def _take(self, given: Stretch) -> list[Piece]:

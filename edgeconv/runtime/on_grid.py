@@ -17,7 +17,9 @@ class OnGrid(Resumable):
 
     _kept = ("bridged", "crowded", "_start_s", "_last", "_last_row")
 
-    def __init__(self, channels: int, rate_hz: float) -> None:
+    def __init__(self, channels: int, rate_hz: float, *, anchored: bool = False) -> None:
+        """Take samples of this rate; anchored: the first one is put on the nearest point of a grid from 0 s on."""
+        self._anchored = anchored
         self.bridged = self.crowded = 0
         self.delay_s = 0.0
         self._rate_hz = rate_hz
@@ -29,7 +31,8 @@ class OnGrid(Resumable):
         times: float64 [n], s, ascending; samples: float64 [n, channels], finite
         """
         if self._last < 0 and len(times):
-            self._start_s = float(times[0])
+            start_s = float(times[0])
+            self._start_s = round(start_s * self._rate_hz) / self._rate_hz if self._anchored else start_s
         first = self._last + 1
         places = np.rint((times - self._start_s) * self._rate_hz).astype(np.int64)
         steps = np.diff(places, prepend=self._last)

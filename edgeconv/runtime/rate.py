@@ -55,9 +55,10 @@ def declared_rate(spec: ModelSpec, signal: Signal) -> Rate:
     return Rate(hz, False, hz == spec.sampling_rate_hz, False, _longest_gap_s(signal, hz))
 
 
-def shown_rate(spec: ModelSpec, signal: Signal, first: Stretch) -> Rate:
+def shown_rate(spec: ModelSpec, signal: Signal, first: Stretch, *, anchored: bool = False) -> Rate:
     """Return the rate that the time stamps of the first samples show.
 
+    anchored: whether the grid begins at 0 s, and not with the first sample of each part
     Raises InputError where they contradict the declared rate, or cannot be times of samples of this model.
     """
     times = first.times
@@ -86,8 +87,10 @@ def shown_rate(spec: ModelSpec, signal: Signal, first: Stretch) -> Rate:
     jitter = bool((np.abs(near - np.rint(near)) > EVEN).any())
     # Places on a grid that starts anew with each part, as the parts do.
     part = np.maximum.accumulate(np.where(begins, np.arange(len(times)), 0))
-    places = (times - times[part]) * model_hz
-    on_grid = abs(period_s * model_hz - 1) <= SAME_PERIOD and bool(np.ptp(places - np.rint(places)) <= 2 * ON_GRID)
+    places = (times if anchored else times - times[part]) * model_hz
+    off = places - np.rint(places)
+    near_grid = np.abs(off).max() <= ON_GRID if anchored else np.ptp(off) <= 2 * ON_GRID
+    on_grid = abs(period_s * model_hz - 1) <= SAME_PERIOD and bool(near_grid)
     return Rate(hz, True, on_grid, jitter, max_gap_s)
 
 

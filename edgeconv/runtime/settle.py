@@ -17,7 +17,9 @@ from .stretch import Stretch
 class Settle(Resumable):
     """Hold samples back until they show a rate, and watch that the later ones show the same."""
 
-    def __init__(self, spec: ModelSpec, signal: Signal) -> None:
+    def __init__(self, spec: ModelSpec, signal: Signal, *, anchored: bool = False) -> None:
+        """Decide by `shown_rate`, which says what `anchored` is."""
+        self._anchored = anchored
         self.rate: Rate | None = None
         self._spec, self._signal = spec, signal
         self._held = Stretch.even(np.empty(0), np.empty((0, len(spec.channels))))
@@ -33,7 +35,7 @@ class Settle(Resumable):
             if len(samples) < STRETCH and not final:
                 self._held = samples
                 return samples[:0]
-            self.rate = shown_rate(self._spec, self._signal, samples[:STRETCH])
+            self.rate = shown_rate(self._spec, self._signal, samples[:STRETCH], anchored=self._anchored)
             self._held = self._held[:0]
         watched = np.concatenate((self._watched, samples.times))
         while len(watched) > STRETCH:

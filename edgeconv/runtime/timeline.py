@@ -31,11 +31,14 @@ class Timeline(Resumable):
 
     _kept = ("duplicates", "out_of_order", "jumps", "_origin", "_offset_s", "_last_s", "_repeats", "_stamps", "_rows")
 
-    def __init__(self, channels: int, seconds: float, jump_s: float) -> None:
-        """Take stamps that count `seconds` each; after a jump the time goes on `jump_s` later."""
+    def __init__(self, channels: int, seconds: float, jump_s: float, origin: float | None = None) -> None:
+        """Take stamps that count `seconds` each; after a jump the time goes on `jump_s` later.
+
+        origin: the stamp that is 0 s, in place of the first one
+        """
         self.duplicates = self.out_of_order = self.jumps = 0
         self._seconds, self._jump_s = seconds, jump_s
-        self._origin: float | None = None
+        self._origin = origin
         self._offset_s, self._last_s = 0.0, -np.inf
         self._repeats = 0  # since the last time
         # What is behind the last time, and too little yet to say whether it is late or the clock was set back.

@@ -48,9 +48,8 @@ def figures(outcome):
 
 
 def test_the_committed_model_on_generated_recordings(run, generated, tmp_path):
-    files = sorted(generated.glob("*.csv"))
     labels = generated / "labels.csv"
-    outcome = run("evaluate", MODEL, *files, "--labels", labels, "--json", tmp_path / "found.json")
+    outcome = run("evaluate", MODEL, generated, "--labels", labels, "--json", tmp_path / "found.json")
     assert outcome.code == 0, outcome.err
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["schema"] == "edgeconv.evaluation/1"

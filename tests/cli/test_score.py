@@ -1,5 +1,6 @@
 """edgeconv score: one file of answers for each recording, whatever happens in between."""
 
+import gzip
 import json
 import os
 import shutil
@@ -75,6 +76,16 @@ def test_parquet_holds_the_same_answers(run, folder, model, tmp_path):
         np.float32(line["probabilities"]["walk"]) for line in lines
     ]
     assert parquet.read_table(out / "short.csv.parquet").num_rows == 0
+
+
+def test_compressed_recordings_are_scored_under_their_names_without_ending(run, model, write, samples, tmp_path):
+    plain = write("rec/walk.csv", samples)
+    (tmp_path / "rec/run.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    outcome = run("score", tmp_path / "rec", "--model", model, "--out", tmp_path / "out", "--workers", 1)
+    assert outcome.code == 0, outcome.err
+    found = files_of(tmp_path / "out")
+    assert sorted(found) == ["run.csv.gz.csv", "walk.csv.csv"]
+    assert found["run.csv.gz.csv"].replace(b"\nrun,", b"\nwalk,") == found["walk.csv.csv"]
 
 
 def test_what_is_done_is_not_done_again_until_recording_model_or_setting_is_another(
@@ -167,6 +178,20 @@ def test_a_killed_command_goes_on_where_it_was(start, finish, folder, model, sam
     assert summary["done_before"] >= 50
     assert summary["done_before"] + summary["scored"] == summary["recordings"] == 304
     assert len(files_of(out)) == 304
+
+
+def test_what_a_kill_left_half_written_goes_and_is_never_an_answer(folder, model, tmp_path):
+    read = Model.read(model, precision="float32", hop=None, format_="csv")
+    scored = ScoredFolder(tmp_path / "out")
+    left = [".walk.csv.csv.4711", "day2/.walk.csv.csv.1", ".manifest.jsonl.77"]
+    kept = [".notes.csv", ".walk.csv.csv.old"]
+    for name in [*left, *kept]:
+        path = scored.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("recording,start_s")
+    found = find_recordings(str(folder), tmp_path)
+    assert scored.score(found, read, InProcess()).scored == 4
+    assert [name for name in [*left, *kept] if (scored.folder / name).exists()] == kept
 
 
 def test_a_glob_names_recordings_and_what_was_written_is_not_taken_for_one(run, folder, model):

@@ -118,17 +118,23 @@ def test_two_files_without_header_are_joined_and_named_by_their_star(run, save, 
     assert re.search(r"acc_exp1\.txt has 3000, .*gyro_exp1\.txt has 2995 samples; expected as many", outcome.error)
 
 
-@pytest.mark.parametrize("late_s", [0.004, 0.02])
-def test_files_with_a_time_column_each_are_joined_if_their_times_agree(run, save, motion, expected, late_s, tmp_path):
+def test_files_with_a_time_column_each_are_joined_by_their_times(run, save, motion, expected, tmp_path):
     times = np.arange(3000) / 50
-    save("w_acc.csv", np.column_stack([times, motion[:, :3]]), ("t", *CHANNELS[:3]))
-    save("w_gyro.csv", np.column_stack([times + late_s, motion[:, 3:]]), ("t", *CHANNELS[3:]))
-    outcome = run("stream", HAR, tmp_path / "w_acc.csv", "--join", "*_acc.csv,*_gyro.csv", "--time-column", "t:s")
-    if late_s < 0.01:
-        assert said(outcome.predictions) == said(expected.predictions)
-    else:
-        assert outcome.code == 3
-        assert "row 0 (counted from 0) of the files that are joined: their times are 0.02 s apart" in outcome.error
+    for late in (0, 7):
+        save("w_acc.csv", np.column_stack([times, motion[:, :3]]), ("t", *CHANNELS[:3]))
+        save("w_gyro.csv", np.column_stack([times, motion[:, 3:]])[late : 3000 - late], ("t", *CHANNELS[3:]))
+        options = ("--join", "*_acc.csv,*_gyro.csv", "--time-column", "t:s")
+        outcome = run("stream", HAR, tmp_path / "w_acc.csv", *options)
+        assert outcome.code == 0, outcome.err
+        assert outcome.predictions[0]["start_s"] == late / 50
+        if late == 0:
+            assert said(outcome.predictions) == said(expected.predictions)
+    (line,) = (note for note in outcome.notes if note.startswith("w: "))
+    assert line.startswith("w: joined by time, 2986 samples, 0.28 s that not all of them cover left out; ")
+    save("w_gyro.csv", np.column_stack([times + 3600, motion[:, 3:]]), ("t", *CHANNELS[3:]))
+    outcome = run("stream", HAR, tmp_path / "w_acc.csv", *options)
+    assert outcome.code == 3
+    assert re.search(r"no time in common: .*w_acc\.csv has 0 to 60 s, .*w_gyro\.csv has 3600 to 3660 s", outcome.error)
 
 
 def test_a_toml_file_says_it_all_and_options_win(run, save, motion, expected, tmp_path):
@@ -183,10 +189,41 @@ def test_score_writes_what_stream_says_with_the_same_signal(run, save, motion, t
     assert scored.code == 0, scored.err
     streamed = run("stream", HAR, tmp_path / "recordings" / "worn.csv", "--format", "csv", *options)
     assert (out / "worn.csv.csv").read_text() == streamed.out
-    (tmp_path / "joined.toml").write_text('join = ["a_*.csv", "b_*.csv"]\n')
-    joined = run("score", tmp_path / "recordings", "--model", HAR, "--out", out, "--signal", tmp_path / "joined.toml")
-    assert joined.code == 2
-    assert "`edgeconv stream` and `edgeconv evaluate` take --join" in joined.error
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["row by row", "by time"])
+def test_score_joins_files_as_stream_does(run, save, motion, tmp_path, timed):
+    times = np.arange(3000) / 50
+    for number, late in ((1, 0), (2, 40)):
+        for sensor, part in (("acc", motion[:, :3]), ("gyro", motion[:, 3:])):
+            names = CHANNELS[:3] if sensor == "acc" else CHANNELS[3:]
+            path = f"recordings/day{number}/{sensor}_walk.txt"
+            (tmp_path / path).parent.mkdir(exist_ok=True, parents=True)
+            if timed:
+                save(path, np.column_stack([times + late / 50, part])[late if sensor == "acc" else 0 :], ("t", *names))
+            else:
+                save(path, part[late:], None, " ")
+    options = ["--join", "acc_*.txt,gyro_*.txt"]
+    if timed:
+        (tmp_path / "phone.toml").write_text('time = "t:s"\n')
+        options += ["--signal", tmp_path / "phone.toml"]
+    out = tmp_path / "scored"
+    arguments = ("score", tmp_path / "recordings", "--model", HAR, "--out", out, "--workers", 1, *options)
+    assert run(*arguments).code == 0
+    for number in (1, 2):
+        path = tmp_path / f"recordings/day{number}/acc_walk.txt"
+        streamed = run("stream", HAR, path, "--format", "csv", *options)
+        assert streamed.code == 0, streamed.err
+        found = (out / f"day{number}/walk.txt.csv").read_text()
+        assert found.replace(f"day{number}/walk,", "walk,") == streamed.out
+    (tmp_path / "recordings/day2/gyro_walk.txt").unlink()
+    with (tmp_path / "recordings/day1/gyro_walk.txt").open("a") as file:
+        file.write("60,0,0,0\n" if timed else "")
+    outcome = run(*arguments)
+    assert outcome.code == 3
+    summary = json.loads(outcome.out)
+    assert (summary["scored"], summary["done_before"], summary["failed"]) == ((1, 0, 1) if timed else (0, 1, 1))
+    assert any("day2/walk.txt: " in note and "gyro_walk.txt: there is no such file" in note for note in outcome.notes)
 
 
 def test_inspect_shows_what_becomes_of_a_signal(run, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 import wave
@@ -196,6 +197,37 @@ def test_the_labels_that_lie_beside_recordings_are_left_out_and_said_to_be(run, 
     assert outcome.notes[1] == f"{labels} holds labels, not samples, and is left out"
     assert {prediction["recording"] for prediction in outcome.predictions} == {"walk"}
     assert "19 windows of 1 recording in" in outcome.notes[-1]
+
+
+def test_a_folder_or_a_glob_stands_for_its_recordings(run, model, write, samples, tmp_path):
+    for number in (10, 9):
+        write(f"rec/walk{number}.csv", samples[number:])
+    (tmp_path / "rec" / "walk2.csv.gz").write_bytes(gzip.compress((tmp_path / "rec" / "walk9.csv").read_bytes()))
+    (tmp_path / "rec" / "labels.csv").write_text("recording,start_s,end_s,label\n")
+    (tmp_path / "rec" / "dataset.toml").write_text("")
+    one_by_one = []
+    for name in ("walk2.csv.gz", "walk9.csv", "walk10.csv"):
+        one_by_one += run("stream", model, tmp_path / "rec" / name).predictions
+    outcome = run("stream", model, tmp_path / "rec")
+    assert outcome.predictions == one_by_one
+    assert list(dict.fromkeys(each["recording"] for each in one_by_one)) == ["walk2", "walk9", "walk10"]
+    assert outcome.notes[1] == f"{tmp_path}/rec/labels.csv holds labels, not samples, and is left out"
+    assert "of 3 recordings in" in outcome.notes[-1]
+    everything = run("stream", model, tmp_path / "**" / "*.*")
+    assert everything.predictions == one_by_one
+    assert f"{tmp_path}/rec/dataset.toml describes a data set, holds no samples, and is left out" in everything.notes
+
+
+def test_what_a_cut_off_file_held_is_answered_before_the_error(run, model, write, samples, tmp_path):
+    many = np.tile(samples, (200, 1))
+    plain = write("walk.csv", many)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(plain.read_bytes())[:-9])
+    whole, cut = run("stream", model, plain).predictions, run("stream", model, tmp_path / "cut.csv.gz")
+    assert cut.code == 3
+    assert f"{tmp_path}/cut.csv.gz: the file, compressed with gzip, ends in the middle: it is cut off" in cut.error
+    assert len(cut.predictions) > 0.9 * len(whole)
+    for mine, its in zip(cut.predictions, whole, strict=False):
+        assert {**mine, "recording": "walk"} == its
 
 
 def test_a_recording_that_is_called_labels_is_a_recording(run, model, samples, write):

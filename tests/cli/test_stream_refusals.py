@@ -95,10 +95,17 @@ def test_a_recording_that_is_not_there_is_named(run, model, tmp_path):
     assert outcome.out == ""
 
 
-def test_a_folder_is_no_recording(run, model, tmp_path):
+def test_a_folder_without_recordings_is_refused_and_so_is_a_glob(run, model, tmp_path):
     outcome = run("stream", model, tmp_path)
     assert outcome.code == 3
-    assert f"{tmp_path}: this is a folder; expected one recording" in outcome.error
+    assert f"{tmp_path}: no recordings in this folder; looked for files that end in .csv, " in outcome.error
+    outcome = run("stream", model, tmp_path / "*.csv")
+    assert outcome.code == 3
+    assert f"{tmp_path}/*.csv fits no file" in outcome.error
+    (tmp_path / "labels.csv").write_text("recording,start_s,end_s,label\n")
+    outcome = run("stream", model, tmp_path)
+    assert outcome.code == 3
+    assert "without these there are no recordings" in outcome.error
 
 
 def test_a_bad_second_recording_leaves_the_first_one_s_predictions_complete(run, model, walk, tmp_path):

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from .foreign import refuse_foreign
+from .named import read_channels
 from .npy import NPY_MAGIC, read_npy
-from .opened import measure, open_file
-from .parquet import PARQUET_MAGIC, read_parquet
+from .opened import measure, measure_text, open_file
 from .text import read_text
+from .typed import open_named
 from .wav import WAV_MAGIC, read_wav
 
 __all__ = ["read_recording"]
@@ -31,11 +32,12 @@ def read_recording(
     r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
 
     An NPY file holds [timesteps, channels], a WAV file the model's channels in its order, as fractions of full scale,
-    −1 … 1. A Parquet file, which pyarrow or polars reads, has columns of the channels' names. Anything else is text in
-    UTF-8, one sample a line, separated by tabs, semicolons, commas or white space. Its columns are found by the names
-    in its header, in any order and among others; without a header it has the model's channels in the model's order. A
-    long text file is read ahead on a second core, with pyarrow or polars where it is installed; a pipe is read as its
-    samples come.
+    −1 … 1. Parquet files, which pyarrow or polars reads, Arrow files, which pyarrow reads, and NPZ files have columns
+    of the channels' names. Anything else is text in UTF-8, one sample a line, separated by tabs, semicolons, commas or
+    white space. Its columns are found by the names in its header, in any order and among others; without a header it
+    has the model's channels in the model's order. A long text file is read ahead on a second core, with pyarrow or
+    polars where it is installed; a pipe is read as its samples come. Text, NPY and WAV files may be compressed with
+    gzip or Zstandard.
 
     channels: names in the model's order
     chunk: most timesteps in one piece; pieces are also cut where the reader's own blocks end
@@ -45,7 +47,7 @@ def read_recording(
     Yields float32 [n, channels] with 1 ≤ n ≤ chunk, in the file's unit. All errors come while iterating, those of the
     file as a whole at the first step: MissingFileError where there is no file, and InputError for one that cannot be
     read, is empty, does not have the channels or the rate, or holds a value that is missing, no number or not finite;
-    DependencyError for a Parquet file that nothing reads.
+    DependencyError for what needs a package that is not installed.
     """
     if chunk < 1:
         raise UsageError(f"chunk is {chunk}; expected 1 or more timesteps")
@@ -56,13 +58,11 @@ def read_recording(
             blocks = read_npy(file, where, channels)
         elif head.startswith(WAV_MAGIC):
             blocks = read_wav(file, where, channels, sampling_rate_hz, measure(file))
-        elif head.startswith(PARQUET_MAGIC):
-            if not measure(file):
-                raise InputError(f"{where}: a Parquet file cannot be read from a pipe; expected a file on disk")
-            blocks = read_parquet(where, channels)
+        elif named := open_named(file, where, head):
+            blocks = read_channels(where, *named, channels)
         else:
             refuse_foreign(head, where)
-            blocks = read_text(file, where, channels, measure(file))
+            blocks = read_text(file, where, channels, measure_text(file))
         with closing(blocks):
             for block in blocks:
                 for start in range(0, len(block), chunk):

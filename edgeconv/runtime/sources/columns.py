@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError, MissingFileError
+from ..errors import InputError
 from .lines import decode_lines, read_blocks
 from .npy import NPY_MAGIC
+from .opened import open_file
 from .parquet import PARQUET_MAGIC, parquet_names, read_parquet_text
 from .rows import NUMBER, count, quote_cell, split_cells, split_rows
 from .text import sniff_delimiter
@@ -31,8 +32,8 @@ def read_columns(path: str | Path, names: Sequence[str]) -> list[list[str]]:
     at = [header.index(name) for name in names]
     found: list[list[str]] = [[] for _ in names]
     number, delimiter, headed = 1, None, False
-    with Path(path).open("rb") as file:
-        for block in read_blocks(file.read):
+    with open_file(Path(path), where) as file:
+        for block in read_blocks(file.read1):
             lines = [line for line in decode_lines(block, number, where).split("\n") if line.strip()]
             if lines and not headed:
                 delimiter, headed = sniff_delimiter(lines.pop(0).strip()), True
@@ -63,8 +64,8 @@ def column_names(path: str | Path) -> tuple[str, ...]:
     if head.startswith((NPY_MAGIC, WAV_MAGIC)):
         return ()
     number = 1
-    with Path(path).open("rb") as file:
-        for block in read_blocks(file.read):
+    with open_file(Path(path), where) as file:
+        for block in read_blocks(file.read1):
             for line in decode_lines(block, number, where).split("\n"):
                 if line.strip():
                     return _names(line.strip(), where)
@@ -81,10 +82,5 @@ def _names(line: str, where: str) -> tuple[str, ...]:
 
 
 def _head(path: str | Path) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(8)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror or type(error).__name__})") from None
+    with open_file(Path(path), str(path)) as file:
+        return file.peek(8)[:8]

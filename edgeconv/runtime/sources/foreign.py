@@ -10,13 +10,10 @@ AS_WAV = "save it as WAV"
 RECODE = "save it as UTF-8"
 
 FOREIGN: tuple[tuple[bytes, str, str], ...] = (
-    (b"PK\x03\x04", "a ZIP archive (.zip, .npz, .xlsx)", f"{UNPACK}; a spreadsheet: save it as CSV"),
-    (b"\x1f\x8b", "compressed with gzip", UNPACK),
     (b"BZh", "compressed with bzip2", UNPACK),
     (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", UNPACK),
-    (b"ARROW1", "an Arrow file", CONVERT),
+    (b"FEA1", "a Feather file of version 1", "save it as Feather version 2, which is Arrow, or as CSV"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
     (b"MATLAB 5.0", "a MATLAB file", CONVERT),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", CONVERT),

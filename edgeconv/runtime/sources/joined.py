@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError, UsageError
+from .found import bare_name
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,32 @@ def join_files(paths: Sequence[Path], patterns: Sequence[str]) -> list[Recording
     Raises InputError for a file that no pattern fits, MissingFileError where one of a recording is not there.
     """
     if not patterns:
-        stems = [path.stem for path in paths]
+        stems = [bare_name(path.name) for path in paths]
         names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
         return [Recording(name, (path,)) for name, path in zip(names, paths, strict=True)]
-    found: dict[tuple[Path, str], tuple[Path, ...]] = {}
-    for path in paths:
-        root, star = _match(path, patterns)
-        group = tuple(root / pattern.replace("*", star) for pattern in patterns)
-        lacking = [other for other in group if not other.exists()]
-        if lacking:
-            raise MissingFileError(f"{lacking[0]} is not there; it belongs to {path}, by --join {','.join(patterns)}")
-        found[root, star] = group
-    names = [star or Path(patterns[0]).stem for _, star in found]
+    found = group_files(paths, patterns)
+    for group in found.values():
+        there = [path for path in group if path.exists()]
+        if len(there) < len(group):
+            lacking = next(path for path in group if path not in there)
+            belongs = (there or group)[0]
+            raise MissingFileError(f"{lacking} is not there; it belongs to {belongs}, by --join {','.join(patterns)}")
+    names = [star or bare_name(Path(patterns[0]).name) for _, star in found]
     if len(set(names)) < len(names):
         names = [str(root / name) for (root, _), name in zip(found, names, strict=True)]
     return [Recording(name, group) for name, group in zip(names, found.values(), strict=True)]
+
+
+def group_files(paths: Sequence[Path], patterns: Sequence[str]) -> dict[tuple[Path, str], tuple[Path, ...]]:
+    """Return the files of each recording by the folder that the patterns start from and what their star stands for.
+
+    Some of them may not be there. Raises InputError for a file that no pattern fits.
+    """
+    found: dict[tuple[Path, str], tuple[Path, ...]] = {}
+    for path in paths:
+        root, star = _match(path, patterns)
+        found[root, star] = tuple(root / pattern.replace("*", star) for pattern in patterns)
+    return found
 
 
 def _match(path: Path, patterns: Sequence[str]) -> tuple[Path, str]:
@@ -86,3 +99,12 @@ def side_by_side(
     if len(set(lengths)) > 1:
         said = ", ".join(f"{name} has {length}" for name, length in zip(names, lengths, strict=True))
         raise InputError(f"files that are joined row by row differ in length: {said} samples; expected as many in each")
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Put the name of the recording in front of an error's message."""
+    try:
+        yield
+    except (InputError, UsageError) as error:
+        raise type(error)(f"{where}: {error}") from None

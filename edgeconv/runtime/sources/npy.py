@@ -5,7 +5,6 @@ The file is read, not mapped: a mapped file that shrinks meanwhile kills the pro
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from io import BufferedReader
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .opened import measure
 
 NPY_MAGIC = b"\x93NUMPY"
 BLOCK_BYTES = 1 << 18
@@ -65,17 +65,23 @@ def _read_blocks(
     file: BufferedReader, where: str, shape: tuple[int, ...], fortran_order: bool, dtype: np.dtype[Any]
 ) -> Iterator[NDArray[Any]]:
     timesteps, width = shape
-    offset = file.tell()
-    size, expected = os.fstat(file.fileno()).st_size, offset + timesteps * width * dtype.itemsize
-    if size < expected:
+    size_bytes = measure(file)
+    if fortran_order and not size_bytes and width > 1:
         raise InputError(
-            f"{where}: the file is truncated: it has {size} bytes; expected {expected} for the {timesteps} "
+            f"{where}: the array lies column by column (Fortran order), which can only be read from a file that is "
+            "not compressed, and from no pipe; save numpy.ascontiguousarray(array), or unpack it"
+        )
+    offset = file.tell() if size_bytes else 0
+    expected = offset + timesteps * width * dtype.itemsize
+    if 0 < size_bytes < expected:
+        raise InputError(
+            f"{where}: the file is truncated: it has {size_bytes} bytes; expected {expected} for the {timesteps} "
             "timesteps that its header promises: copy it again"
         )
     step = max(1, BLOCK_BYTES // (width * dtype.itemsize))
     for start in range(0, timesteps, step):
         count = min(step, timesteps - start)
-        if fortran_order:
+        if fortran_order and size_bytes:
             values = np.empty((count, width), dtype)
             for column in range(width):
                 file.seek(offset + (column * timesteps + start) * dtype.itemsize)
@@ -126,5 +132,7 @@ def _require_samples(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, c
 def _read_values(file: BufferedReader, count: int, dtype: np.dtype[Any], where: str) -> NDArray[Any]:
     data = file.read(count * dtype.itemsize)
     if len(data) < count * dtype.itemsize:
-        raise InputError(f"{where}: the file became shorter while it was read; expected a finished recording")
+        raise InputError(
+            f"{where}: the file ended before all the timesteps that its header promises; expected a finished recording"
+        )
     return np.frombuffer(data, dtype)

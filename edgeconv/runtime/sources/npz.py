@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from io import BufferedReader
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .named import Read
 
 ZIP_MAGIC = b"PK\x03\x04"
 BLOCK_ROWS = 1 << 15
 
 
-def open_npz(
-    file: BufferedReader, where: str
-) -> tuple[tuple[str, ...], Callable[[Sequence[int]], Generator[NDArray[np.float64]]]]:
-    """Return the names of the columns, and what yields some of them in blocks, float64 [n, columns wanted].
+def open_npz(file: BufferedReader, where: str) -> tuple[tuple[str, ...], Read]:
+    """Return the names of the columns, and what yields some of them in blocks; dates are none of its numbers.
 
     An array [timesteps] is a column of its name; of an array `acc` [timesteps, 3] the columns are acc_0, acc_1, acc_2.
     The arrays that are wanted are held in memory. Raises InputError for what is no such file.
@@ -28,8 +27,8 @@ def open_npz(
     except Exception as error:  # damaged archives fail in many ways
         reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"{where}: this ZIP archive is no NPZ file that can be read ({reason}); expected arrays saved with "
-            "numpy.savez, or a recording in another form: unpack it first"
+            f"{where}: this is a ZIP archive, and no NPZ file that can be read ({reason}); expected arrays saved with "
+            "numpy.savez: unpack it first, or save a spreadsheet as CSV"
         ) from None
     places: list[tuple[str, str, int | None]] = []
     for name, shape in shapes.items():
@@ -39,7 +38,7 @@ def open_npz(
             places += [(f"{name}_{column}", name, column) for column in range(shape[1])]
     lengths = {name: shapes[array][0] for name, array, _ in places}
 
-    def read(used: Sequence[int]) -> Generator[NDArray[np.float64]]:
+    def read(used: Sequence[int], _dates: frozenset[int]) -> Generator[NDArray[np.float64]]:
         chosen = [places[at] for at in used]
         if len({lengths[name] for name, _, _ in chosen}) > 1:
             said = ", ".join(f"{name} {lengths[name]}" for name, _, _ in chosen)

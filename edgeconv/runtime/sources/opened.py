@@ -9,18 +9,29 @@ from pathlib import Path
 
 from ..errors import InputError, MissingFileError
 from .growing import STDIN, open_growing, open_stdin
+from .packed import TEXT_PER_PACKED, Unpacked, packed_kind, unpack
 
 
 def open_file(path: Path, where: str, *, follow: bool = False) -> BufferedReader:
     """Open a recording, which `where` names in messages; `-` is standard input, and with `follow` a file has no end.
 
-    Raises MissingFileError and InputError.
+    What is compressed, as its first bytes say, is unpacked. Raises MissingFileError, InputError and DependencyError.
     """
+    file = _open(path, where, follow)
+    try:
+        kind = packed_kind(file.peek(4))
+        return file if kind is None else unpack(file, where, kind, measure(file))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(path: Path, where: str, follow: bool) -> BufferedReader:
     try:
         if path == STDIN:
             return open_stdin()
         if path.is_dir():
-            raise InputError(f"{where}: this is a folder; expected one recording: name a CSV, NPY or WAV file in it")
+            raise InputError(f"{where}: this is a folder; expected one recording: name a file in it")
         return open_growing(path) if follow else path.open("rb")
     except FileNotFoundError:
         raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV, NPY or WAV") from None
@@ -36,3 +47,9 @@ def measure(file: BufferedReader) -> int:
     except UnsupportedOperation:
         return 0
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def measure_text(file: BufferedReader) -> int:
+    """Return what `measure` does, and about how much text is in a compressed file."""
+    raw = file.raw
+    return TEXT_PER_PACKED * raw.size_bytes if isinstance(raw, Unpacked) else measure(file)

@@ -2,89 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DependencyError, InputError
-from .dates import EXPECTED, seconds_of
-from .rows import count, quote_cell
+from .named import Read, find_columns, numbers_of
 
 PARQUET_MAGIC = b"PAR1"
 BLOCK_ROWS = 1 << 16
 """Read at a time."""
 
 
-def read_parquet(path: str, channels: Sequence[str]) -> Generator[NDArray[np.float32]]:
-    """Read a Parquet file: yields float32 [n, channels] with n ≥ 1, the columns of these names in this order.
+def open_parquet(path: str) -> tuple[tuple[str, ...], Read]:
+    """Return the names of the columns, and what yields some of them in blocks.
 
-    Raises InputError for a damaged file, one that lacks a column or has no rows, and for values that are missing, no
-    numbers or not finite; DependencyError where neither pyarrow nor polars is installed.
-    """
-    row = 0
-    for columns in _read_blocks(path, channels):
-        samples = np.empty((len(columns[0]), len(channels)), np.float32)
-        for position, (name, column) in enumerate(zip(channels, columns, strict=True)):
-            values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_pylist") else column.to_numpy()
-            if values.dtype.kind not in "fiu":
-                kind = column.type if hasattr(column, "type") else column.dtype
-                raise InputError(f"{path}: column {name!r} holds {kind}; expected numbers, floats or integers")
-            with np.errstate(over="ignore"):
-                samples[:, position] = values
-        finite = np.isfinite(samples)
-        if not finite.all():
-            at, position = np.argwhere(~finite)[0].tolist()
-            raise InputError(
-                f"{path}: row {row + at} (counted from 0), column {channels[position]!r}: the value is missing, not "
-                "finite or too large for float32; expected a finite value in every row: fill the gap or cut the file"
-            )
-        if len(samples):
-            yield samples
-        row += len(samples)
-    if row == 0:
-        raise InputError(f"{path}: the file has no rows; expected {count(channels, 'channel')}, one sample a row")
-
-
-def open_parquet(
-    path: str,
-) -> tuple[tuple[str, ...], Callable[[Sequence[int], frozenset[int]], Generator[NDArray[np.float64]]]]:
-    """Return the names of the columns, and what yields some of them in blocks, float64 [n, columns wanted].
-
-    What it is given are the columns wanted, and those of them that are dates. A value that is missing is NaN.
-    Raises InputError and DependencyError.
+    Raises InputError for a damaged file, DependencyError where neither pyarrow nor polars is installed.
     """
     names = parquet_names(path)
 
     def read(used: Sequence[int], dates: frozenset[int]) -> Generator[NDArray[np.float64]]:
         for columns in _read_blocks(path, [names[index] for index in used]):
             yield np.column_stack(
-                [_numbers(path, names[at], column, at in dates) for at, column in zip(used, columns, strict=True)]
+                [
+                    numbers_of(path, names[at], column, date=at in dates)
+                    for at, column in zip(used, columns, strict=True)
+                ]
             )
 
     return names, read
 
 
-def _numbers(path: str, name: str, column: Any, date: bool) -> NDArray[np.float64]:
-    values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_pylist") else column.to_numpy()
-    if values.dtype.kind in "fiu" and not date:
-        return np.asarray(values, np.float64)
-    if values.dtype.kind == "M" and date:
-        since = values.astype("datetime64[us]").astype(np.int64) / 1e6
-        return np.where(np.isnat(values), np.nan, since)
-    kind = column.type if hasattr(column, "type") else column.dtype
-    if date:
-        try:
-            return np.array([np.nan if text is None else seconds_of(text) for text in values.tolist()], np.float64)
-        except (TypeError, AttributeError, ValueError):
-            raise InputError(f"{path}: column {name!r} holds {kind}; {EXPECTED}") from None
-    dates = "; the unit of a time column that holds dates is iso8601" if values.dtype.kind == "M" else ""
-    raise InputError(f"{path}: column {name!r} holds {kind}; expected numbers, floats or integers{dates}")
-
-
 def read_parquet_text(path: str, columns: Sequence[str]) -> list[list[str]]:
-    """Return whole columns as texts, a missing value as ""; raises what `read_parquet` raises."""
+    """Return whole columns as texts, a missing value as ""; raises what `open_parquet` raises."""
     texts: list[list[str]] = [[] for _ in columns]
     for block in _read_blocks(path, columns):
         for text, column in zip(texts, block, strict=True):
@@ -106,18 +58,13 @@ def parquet_names(path: str) -> tuple[str, ...]:
 
 def _read_blocks(path: str, columns: Sequence[str]) -> Iterator[list[Any]]:
     """Yield the columns in blocks of rows, as pyarrow's or polars' own arrays."""
-    names = parquet_names(path)
-    for name in columns:
-        if names.count(name) != 1:
-            raise InputError(
-                f"{path}: {names.count(name) or 'no'} columns called {name!r}; expected one for each channel; there "
-                f"are {', '.join(map(quote_cell, names[:20]))}"
-            )
+    find_columns(path, parquet_names(path), columns)
     arrow, polars = _packages(path)
     try:
         if arrow is None:
             table = polars.read_parquet(path, columns=list(columns))
-            yield [table[name] for name in columns]
+            for start in range(0, table.height, BLOCK_ROWS):
+                yield [table[name][start : start + BLOCK_ROWS] for name in columns]
             return
         with arrow.ParquetFile(path) as file:
             for batch in file.iter_batches(BLOCK_ROWS, columns=list(columns), use_threads=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..condition_report import ConditionReport
 from ..conditioner import Conditioner, Piece
-from ..errors import InputError, UsageError
+from ..errors import InputError
 from ..intake import Doubt, Intake, given_spec
 from ..plausible import Finding
 from ..rate import TOLERANCE
@@ -20,8 +20,9 @@ from ..signal import Signal
 from ..spec import ModelSpec
 from ..wiring import Wiring, seconds_per
 from . import read_recording
+from .by_time import JoinedByTime, JoinedReport
 from .columns import column_names
-from .joined import side_by_side
+from .joined import naming, side_by_side
 from .table import Table, Wanted, open_table
 from .wav import wav_rate_hz
 
@@ -52,10 +53,13 @@ class RecordingSource:
         self._follow, self._doubt = follow, doubt
         self._intake: Intake | None = None
         self._conditioner: Conditioner | None = None
+        self._joined: JoinedByTime | None = None
 
     @property
-    def report(self) -> ConditionReport | None:
+    def report(self) -> ConditionReport | JoinedReport | None:
         """What was done so far; None where samples are passed as they are, and before the columns are known."""
+        if self._joined is not None:
+            return self._joined.report
         return None if self._conditioner is None else self._conditioner.report
 
     @property
@@ -69,12 +73,12 @@ class RecordingSource:
         Raises MissingFileError, InputError, UsageError and DependencyError, all while iterating, with the file's name.
         """
         for given, piece in self._given():
-            with _naming(self._where):
+            with naming(self._where):
                 intake = self._intake = self._intake or Intake(self._spec, given, self._doubt)
                 found = intake.push(piece)
             yield from found
         if self._intake is not None:
-            with _naming(self._where):
+            with naming(self._where):
                 found = self._intake.finish()
             yield from found
 
@@ -111,18 +115,23 @@ class RecordingSource:
             ]
             signal = _with_rate(signal, tables)
             names, times = _names_side_by_side(tables, time.name if time else None)
-            with _naming(where):
+            with naming(where):
                 given = given_spec(self._spec, signal, names)
                 wiring = Wiring.of(given, signal, names)
+            if len(times) == len(tables):  # and there are several
+                self._joined = JoinedByTime(tables, times, wiring, given, signal)
+                yield from ((given, piece) for piece in self._joined.pieces(self._chunk))
+                return
+            with naming(where):
                 conditioner = self._conditioner = Conditioner(given, signal, wiring.narrowed())
             for rows in self._rows(tables, wiring, times, signal, stack):
                 for start in range(0, len(rows), self._chunk):
-                    with _naming(where):
+                    with naming(where):
                         pieces = conditioner.push(rows[start : start + self._chunk])
                     yield from ((given, piece) for piece in pieces)
             if conditioner.report.samples_in == 0:
                 raise InputError(f"{where}: there are no samples; expected a finished recording")
-            with _naming(where):
+            with naming(where):
                 pieces = conditioner.finish()
             yield from ((given, piece) for piece in pieces)
 
@@ -159,15 +168,6 @@ class RecordingSource:
                 f"are {apart_s[late[0]]:.4g} s apart; rows that belong together should have the "
                 f"same, within {limit_s:g} s: bring the files to one clock first"
             )
-
-
-@contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Put the name of the recording in front of an error's message."""
-    try:
-        yield
-    except (InputError, UsageError) as error:
-        raise type(error)(f"{where}: {error}") from None
 
 
 def _with_rate(signal: Signal, tables: Sequence[Table]) -> Signal:

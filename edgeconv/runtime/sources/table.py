@@ -15,11 +15,10 @@ from ..errors import InputError
 from .dates import is_date
 from .foreign import refuse_foreign
 from .npy import NPY_MAGIC, open_npy
-from .npz import ZIP_MAGIC, open_npz
-from .opened import measure, open_file
-from .parquet import PARQUET_MAGIC, open_parquet
+from .opened import measure, measure_text, open_file
 from .rows import NOT_FINITE, NUMBER, Layout, comma_hint, quote_cell, split_cells
 from .text import begin_text, read_rows, sniff_delimiter
+from .typed import open_named
 from .wav import WAV_MAGIC, open_wav
 
 REMEDY = "give --missing hold to keep the last value, or --missing gap to leave such rows out"
@@ -56,7 +55,7 @@ class Table:
 def open_table(
     path: str | Path, known: Sequence[str] = (), *, dates: bool = False, follow: bool = False
 ) -> Iterator[Table]:
-    """Open a recording: text, NPY, NPZ, Parquet or WAV, as its content says.
+    """Open a recording: text, NPY, NPZ, Parquet, Arrow or WAV, as its content says.
 
     known: names that a header may have, which decide where a first line has both names and numbers
     dates: whether a column may hold dates
@@ -73,19 +72,16 @@ def open_table(
         elif head.startswith(WAV_MAGIC):
             width, rate_hz, some = open_wav(file, where, size_bytes)
             yield Table(where, None, width, rate_hz, lambda wanted: some(wanted.used))
-        elif head.startswith(ZIP_MAGIC) and size_bytes:
-            names, some = open_npz(file, where)
-            yield Table(where, names, len(names), None, lambda wanted: some(wanted.used))
-        elif head.startswith(PARQUET_MAGIC) and size_bytes:
-            names, dated = open_parquet(where)
-            yield Table(where, names, len(names), None, lambda wanted: dated(wanted.used, wanted.dates))
+        elif named := open_named(file, where, head):
+            names, read = named
+            yield Table(where, names, len(names), None, lambda wanted: read(wanted.used, wanted.dates))
         else:
             refuse_foreign(head, where)
-            yield _open_text(file, where, size_bytes, known, dates)
+            yield _open_text(file, where, measure_text(file), known, dates)
 
 
 def _open_text(file: BufferedReader, where: str, size_bytes: int, known: Sequence[str], dates: bool) -> Table:
-    beginning = begin_text(file, where, "columns of numbers", size_bytes)
+    beginning = begin_text(file, where, "columns of numbers")
     delimiter = sniff_delimiter(beginning.line.strip())
     try:
         cells = [cell.strip() for cell in split_cells(beginning.line, delimiter)]

@@ -29,10 +29,11 @@ def read_text(
 ) -> Generator[NDArray[np.float32]]:
     """Read a text file: yields float32 [n, channels] with n ≥ 1, in blocks of some 128 KiB of text, or larger ones.
 
-    `where` names the file in messages. A long file whose size is known is read ahead; with 0, for a pipe and whatever
-    may still grow, samples are yielded as they come. Raises InputError for a file that is empty or cannot be used.
+    `where` names the file in messages. A long file is read ahead, whose size is known, or guessed; with 0, for a pipe
+    and whatever may still grow, samples are yielded as they come. Raises InputError for a file that is empty or cannot
+    be used.
     """
-    beginning = begin_text(file, where, count(channels, "channel"), size_bytes)
+    beginning = begin_text(file, where, count(channels, "channel"))
     layout, has_header = lay_out(beginning.line, beginning.number, where, channels)
     yield from read_rows(beginning, layout, has_header, size_bytes)
 
@@ -50,9 +51,9 @@ class Beginning:
     """The rest of the file."""
 
 
-def begin_text(file: BufferedReader, where: str, expected: str, size_bytes: int) -> Beginning:
+def begin_text(file: BufferedReader, where: str, expected: str) -> Beginning:
     """Read the beginning of a text file; raises InputError where it is empty, or no text."""
-    blocks = read_blocks(file.read if size_bytes else file.read1)
+    blocks = read_blocks(file.read1)
     number = 1
     for block in blocks:
         lines = decode_lines(block, number, where).split("\n")
@@ -107,7 +108,7 @@ def gather(blocks: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
             if len(batch) == most:
                 yield batch
                 batch = []
-    except OSError:
+    except (OSError, InputError):
         if batch:
             yield batch
         raise

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .opened import open_file
 
 WAV_MAGIC = b"RIFF"
 BLOCK_BYTES = 1 << 18
@@ -122,7 +123,7 @@ def _read_blocks(
 def wav_rate_hz(path: Path) -> float | None:
     """Return the samples per second of a WAV file on disk; None for anything else, and for one that is damaged."""
     try:
-        with path.open("rb") if path.is_file() else nullcontext() as file:
+        with open_file(path, str(path)) if path.is_file() else nullcontext() as file:
             if file is None or not file.peek(4).startswith(WAV_MAGIC):
                 return None
             return float(_read_header(file, str(path))[0].rate_hz)

@@ -96,7 +96,7 @@ def test_an_npz_file_has_a_column_for_each_array_and_each_of_its_columns(tmp_pat
     with pytest.raises(InputError, match="arrays differ in length: t 4, x 3"):
         read(tmp_path / "b.npz", 0, 1)
     (tmp_path / "c.npz").write_bytes(b"PK\x03\x04 and nothing else")
-    with pytest.raises(InputError, match="this ZIP archive is no NPZ file that can be read"):
+    with pytest.raises(InputError, match="this is a ZIP archive, and no NPZ file that can be read"):
         read(tmp_path / "c.npz", 0)
 
 

@@ -147,7 +147,7 @@ def test_a_channel_alone_needs_no_delimiter(read):
         ("x,y\n1,2\n".encode("utf-16-be"), ["UTF-16 text", "save it as UTF-8"]),
         ("x,y\n1,2\n".encode("utf-32"), ["UTF-32 text", "save it as UTF-8"]),
         (b"PK\x03\x04\x14\0", ["ZIP archive", "unpack it first"]),
-        (b"\x1f\x8b\x08\0", ["gzip", "unpack it first"]),
+        (b"\x1f\x8b\x08\0", ["gzip", "it is cut off", "copy the file again"]),
         (b"PAR1\x15\0", ["the Parquet file cannot be read", "copy it again"]),
     ],
 )
