@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"scale": "scale", "training": "bench_train", "protocol": "protocol"}
+PAGES = {"scale": "scale", "presets": "presets", "training": "bench_train", "protocol": "protocol"}
 
 
 @pytest.fixture
@@ -52,3 +52,19 @@ def test_a_random_split_flatters_every_network():
     for figures in splits.values():
         assert figures["random"]["accuracy_mean"] > figures["folds"]["accuracy_mean"]
     assert len(results("protocol")["leave_one_subject_out"]["per_subject"]) == 21
+
+
+@pytest.mark.parametrize(
+    ("preset", "least", "parameters", "multiply_adds"),
+    [("edge", 0.965, 50_000, 1.2e6), ("tiny", 0.95, 12_000, 0.4e6)],
+)
+def test_the_small_presets_are_as_accurate_and_as_small_as_they_are_meant_to_be(
+    preset, least, parameters, multiply_adds
+):
+    found = results("presets")
+    figures = found["presets"][preset]
+    assert found["repeats"] == len(figures["float_layers"]) == 10
+    assert min(figures["float32"]["mean"], figures["int8"]["mean"]) >= least
+    assert figures["parameters"] <= parameters
+    assert figures["multiply_adds"] <= multiply_adds
+    assert figures["lost"]["mean"] < 0.003

@@ -127,7 +127,7 @@ def dense(model: str, file: str) -> Contestant:
 
 def from_file(model: str, file: str) -> Contestant:
     """Read the file and push its samples, as `edgeconv stream` does; nothing is written."""
-    from edgeconv.cli.stream import classify
+    from edgeconv.cli.stream_job import classify
 
     classifier = Classifier.load(model)
     stream = StreamClassifier(classifier)

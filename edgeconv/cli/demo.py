@@ -11,7 +11,7 @@ import typer
 
 from .console import DataOption, DataOptionsOption, data_options, load_data, note, progress, table
 from .interrupt import Interrupt
-from .stream import classify
+from .stream_job import classify
 
 if TYPE_CHECKING:
     from edgeconv.data.dataset import Dataset

@@ -12,12 +12,15 @@ import typer
 from . import signal_options as by
 from .console import count, note
 from .interrupt import Ending, WholeLines
+from .keeper import ServiceKeeper, describe_service
 
 if TYPE_CHECKING:
     from edgeconv.runtime.serving import Service
 
 WAIT_S = 0.2
 """The longest wait for something to take, and so for a signal to be noticed."""
+PAUSE_S = 0.02
+"""When nothing comes for so long, what came is written down."""
 
 
 def serve(
@@ -70,6 +73,15 @@ def serve(
     max_gap: by.MaxGapOption = None,
     missing_values: by.MissingOption = None,
     allow_implausible: by.AllowImplausibleOption = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write down what all streams hold, so that kill -9 loses no window.", metavar="FILE"
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, help="Most seconds between two times, while messages come without a pause.")
+    ] = 1.0,
 ) -> None:
     """Classify what many devices send, live: one stream each, one prediction per window.
 
@@ -77,18 +89,22 @@ def serve(
     the model's channels by name, and by position where nothing names them; others are ignored. For other names, units
     or rates see docs/signal.md. A device whose signal cannot be what the model was trained on gets no answers. SIGTERM
     ends after what is due, with exit code 0. User and password of a broker may be in EDGECONV_MQTT_USER and
-    EDGECONV_MQTT_PASSWORD.
+    EDGECONV_MQTT_PASSWORD. With --checkpoint the same command goes on after kill -9, to the very sample:
+    docs/checkpoints.md.
 
     Example: edgeconv serve models/har_raw --from mqtt://localhost/sensors/+/imu --to mqtt://localhost
     """
-    from edgeconv.runtime import Classifier
+    from edgeconv.runtime import Classifier, UsageError
+    from edgeconv.runtime.checkpoint import Checkpoint
     from edgeconv.runtime.serving import Contract, Service
     from edgeconv.runtime.shards import Shard
     from edgeconv.runtime.sinks import open_served
     from edgeconv.runtime.sources.live import open_live
     from edgeconv.runtime.sources.messages import Decoder
-    from edgeconv.runtime.sources.mqtt_client import session_name
+    from edgeconv.runtime.sources.mqtt_client import public, session_name
 
+    if checkpoint is not None and not source.startswith(("mqtt://", "mqtts://")):
+        raise UsageError(f"{source}: nobody keeps what comes while this does not run; --checkpoint is for MQTT")
     mine = Shard.parse(shard) if shard else None
     classifier = Classifier.load(model, device, precision=precision)
     spec = classifier.spec
@@ -96,6 +112,12 @@ def serve(
     contract = Contract(spec, told, "mark" if allow_implausible else "refuse")
     name = client_id or session_name(spec.name, source, f"-{mine.index + 1}of{mine.count}" if mine else "")
     takes = mine.takes if mine else None
+    asked = {"from": public(source), "payload": payload, "shard": str(mine or ""), "precision": precision}
+    asked |= {"signal": told.to_toml() if told else "", "allow-implausible": str(allow_implausible)}
+    of = describe_service(model, classifier, hop or spec.hop, {**asked, "client-id": name}) if checkpoint else {}
+    kept = Checkpoint.read(checkpoint) if checkpoint else None
+    if kept is not None and checkpoint is not None:
+        kept.require(of, checkpoint)
     with Ending(until="what is due is published") as ending, WholeLines(sys.stdout) as out:
         into = open_served(sink, cast("TextIO", out), spec.labels, source=source, client_id=f"{name}-out", say=note)
         try:
@@ -103,11 +125,15 @@ def serve(
             try:
                 service = Service(classifier, taken_from, into, contract=contract, hop=hop, idle_s=idle, say=note)
                 ending.then = service.stop
+                keeper = ServiceKeeper(checkpoint, of, service, checkpoint_every) if checkpoint else None
+                if kept is not None:
+                    service.restore(dict(kept.state))
+                    note(f"{checkpoint}: {count(len(service.devices), 'device')} go on")
                 which = f", shard {mine}" if mine else ""
                 note(
                     f"{spec.name} version {spec.version} on {classifier.device}, hop {service.pool.hop}{which}: serving"
                 )
-                _run(service, ending, report)
+                _run(service, ending, report, keeper)
             finally:
                 taken_from.close()
         finally:
@@ -115,7 +141,7 @@ def serve(
         ending.check()
 
 
-def _run(service: Service, ending: Ending, report_s: float) -> None:
+def _run(service: Service, ending: Ending, report_s: float, keeper: ServiceKeeper | None) -> None:
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     reported_s = began_s
 
@@ -125,10 +151,17 @@ def _run(service: Service, ending: Ending, report_s: float) -> None:
 
     try:
         while not (ending.wanted or service.source.ended):
-            service.step(WAIT_S)
+            if keeper is None:
+                service.step(WAIT_S)
+            else:
+                # The broker sends only so much ahead of acknowledgements, and these wait for a pause.
+                service.step(PAUSE_S if keeper.pending else WAIT_S, keeper.keep)
             if time.monotonic() - reported_s >= report_s:
                 reported_s = time.monotonic()
                 say()
+        if keeper is not None:
+            keeper.write()
+            service.source.acknowledge()
     finally:
         say()
 

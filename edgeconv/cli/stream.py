@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
+from typing import Annotated, Literal
 
 import typer
 
 from . import signal_options as by
-from .console import count, note, why_missing
-from .interrupt import WholeCalls, WholeLines
+from .console import note, why_missing
+from .stream_job import Job, describe_run, run_once, run_resumably, usual_format
 
 LABELS_HEADER = b"recording,start_s,end_s,label"
-Format = Literal["table", "jsonl", "csv", "parquet"]
-LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
-"""Timesteps pushed at once: so many, or so many windows where these are longer."""
-
-if TYPE_CHECKING:
-    from edgeconv.runtime import Prediction, StreamClassifier
-    from edgeconv.runtime.intake import Doubt
-    from edgeconv.runtime.signal import Signal
-    from edgeconv.runtime.sinks import Sink
 
 
 def stream(
@@ -44,7 +31,7 @@ def stream(
     ] = "cpu",
     hop: Annotated[int | None, typer.Option(help="Timesteps between predictions; by default the model's.")] = None,
     format_: Annotated[
-        Format | None,
+        Literal["table", "jsonl", "csv", "parquet"] | None,
         typer.Option("--format", help="By default a table on a terminal and JSON lines in a pipe."),
     ] = None,
     threads: Annotated[
@@ -63,12 +50,28 @@ def stream(
     missing_values: by.MissingOption = None,
     join: by.JoinOption = None,
     allow_implausible: by.AllowImplausibleOption = False,
+    pace: Annotated[
+        Literal["max", "real-time"],
+        typer.Option(help="real-time: as slow as the sensor was, and say how many answers came too late for it."),
+    ] = "max",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the predictions in place of stdout; NAME.csv is CSV.", metavar="FILE"),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Where to write down how far it is; the same command goes on from there.", metavar="FILE"),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between two times; it changes nothing in the output.")
+    ] = 5.0,
 ) -> None:
-    """Classify every window of recordings of any length: one prediction per window on stdout.
+    """Classify every window of recordings of any length: one prediction per window on stdout, or in --out.
 
     Columns are matched to the model's channels by name; others are ignored. A WAV file has the model's channels in
     its order. For columns of other names, other units or another rate see docs/signal.md. A signal that cannot be what
     the model was trained on is refused with exit code 3, and the option that puts it right: docs/plausibility.md.
+    With --checkpoint the same command goes on where it was stopped, also by kill -9: docs/checkpoints.md.
 
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
@@ -79,6 +82,8 @@ def stream(
     from edgeconv.runtime.tuning import read_tuning
 
     _quieten_onnx_runtime()
+    if checkpoint is not None and out is None:
+        raise UsageError("--checkpoint says how much of a file was written, and stdout is none; give --out FILE, too")
     if threads is None:
         tuning = read_tuning(model) if model.is_dir() else None
         threads = tuning.threads.get("recording", 1) if tuning else 1
@@ -97,38 +102,29 @@ def stream(
     recordings = without_labels(find_recordings(recordings, source.join if source else ()))
     if follow and len(recordings) > 1:
         raise UsageError("--follow never comes to the end of a recording; give one recording")
-    number = len(join_files(recordings, source.join if source else ()))
-    began = time.perf_counter()
-    windows = 0
-    with WholeLines(sys.stdout) as out:
-        sink = _open_sink(format_, out, spec.labels, marks=allow_implausible)
-        doubt: Doubt = "mark" if allow_implausible else "refuse"
-        try:
-            for name, prediction in classify(streaming, recordings, out.flush, source, follow=follow, doubt=doubt):
-                sink.write(name, prediction)
-                windows += 1
-        finally:
-            sink.close()
-            seconds = time.perf_counter() - began
-            note(
-                f"{count(windows, 'window')} of {count(number, 'recording')} in {seconds:.2f} s: "
-                f"{windows / max(seconds, 1e-9):.0f} windows per second on {classifier.device}"
-            )
-
-
-def _open_sink(format_: Format | None, out: WholeLines, labels: Sequence[str], *, marks: bool) -> Sink:
-    """Return the sink for stdout; raises UsageError for Parquet on a terminal."""
-    from edgeconv.runtime import UsageError
-    from edgeconv.runtime.sinks import open_sink
-
-    if format_ != "parquet":
-        shown = format_ or ("table" if sys.stdout.isatty() else "jsonl")
-        return open_sink(shown, cast("TextIO", out), labels, marks=marks)
-    if sys.stdout.isatty():
-        raise UsageError("--format parquet is nothing to read on a terminal; let it go to a file, with > found.parquet")
-    from edgeconv.runtime.sinks.parquet import ParquetRows
-
-    return WholeCalls(out, out.finish(lambda: ParquetRows(sys.stdout.buffer, labels, marks=marks)))
+    found = join_files(recordings, source.join if source else ())
+    if out is not None and any(out.exists() and out.samefile(path) for path in recordings if path.exists()):
+        raise UsageError(f"{out} is one of the recordings; let the results go to another file")
+    shown = format_ or usual_format(out)
+    if shown == "parquet" and out is not None:
+        raise UsageError("--format parquet goes to stdout; let that go to a file, with > found.parquet")
+    if checkpoint is not None and source is not None and source.join and source.time is not None:
+        raise UsageError("--checkpoint cannot go on with files that are joined by time; leave it out")
+    job = Job(
+        streaming=streaming,
+        recordings=found,
+        signal=source,
+        doubt="mark" if allow_implausible else "refuse",
+        follow=follow,
+        real_time=pace == "real-time",
+        resumable=checkpoint is not None,
+    )
+    if checkpoint is None or out is None or shown == "parquet":
+        run_once(job, out, shown)
+    else:
+        options = {"device": classifier.device, "precision": precision, "threads": threads, "format": shown}
+        of = describe_run(model, job, options)
+        run_resumably(job, out, shown, checkpoint, of, checkpoint_every)
 
 
 def _quieten_onnx_runtime() -> None:
@@ -136,50 +132,6 @@ def _quieten_onnx_runtime() -> None:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
-
-
-def classify(
-    streaming: StreamClassifier,
-    recordings: Iterable[Path],
-    flush: Callable[[], None] = lambda: None,
-    signal: Signal | None = None,
-    *,
-    follow: bool = False,
-    doubt: Doubt = "refuse",
-) -> Iterator[tuple[str, Prediction]]:
-    """Yield name and prediction of every window of every recording; each recording starts anew at 0 s.
-
-    `flush` is called after every piece that was read: a recording may be a pipe that is still being written, and who
-    reads along gets answers as its samples come. What was done to make a recording the model's is noted at its end.
-    """
-    from edgeconv.runtime.sources.joined import join_files
-    from edgeconv.runtime.sources.recording_source import RecordingSource
-
-    spec = streaming.classifier.spec
-    # Windows that reach from one piece into the next are in part computed twice.
-    most = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
-    for recording in join_files(list(recordings), signal.join if signal else ()):
-        source = RecordingSource(recording.paths, spec, signal, most, follow=follow, doubt=doubt)
-        samples = windows = said = 0
-        for piece in source.pieces():
-            if piece.begins:
-                streaming.reset(piece.start_s)
-            samples += len(piece.samples)
-            for finding in source.findings[said:]:
-                note(f"{recording.name}: {finding.message}; goes on all the same, from {finding.at_s:.1f} s")
-            said = len(source.findings)
-            codes = tuple(dict.fromkeys(finding.code for finding in source.findings))
-            for prediction in streaming.push(piece.samples):
-                windows += 1
-                yield recording.name, replace(prediction, implausible=codes) if codes else prediction
-            flush()
-        if source.report is not None:
-            note(f"{recording.name}: {source.report.words()}")
-        path = recording.paths[0]
-        if samples < spec.window:
-            note(f"{path}: {samples} samples are less than one window of {spec.window}; no predictions")
-        elif windows == 0:
-            note(f"{path}: no stretch without a gap has the {spec.window} samples of a window; no predictions")
 
 
 def without_labels(paths: list[Path]) -> list[Path]:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from edgeconv.runtime.spec import ModelSpec
 
 Format = Literal["csv", "jsonl", "parquet"]
-LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
-"""Timesteps pushed at once, as `edgeconv stream` does it: so many, or so many windows where these are longer."""
 
 
 @dataclass(frozen=True)
@@ -119,21 +117,26 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     """
     from edgeconv.runtime import StreamClassifier
     from edgeconv.runtime.signal import Signal
+    from edgeconv.runtime.sources.joined import Recording
     from edgeconv.runtime.sources.recording_source import RecordingSource
+    from edgeconv.runtime.walk import Walk, rows_at_once, windows_at_once
 
     classifier = _loaded(model)
     spec = classifier.spec
     stream = StreamClassifier(classifier, model.hop)
-    most = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
     samples = 0
     found: list[Prediction] = []
     try:
         signal = Signal.from_table(tomllib.loads(model.signal)) if model.signal else None
-        for piece in RecordingSource(tuple(map(Path, task.paths)), spec, signal, most).pieces():
-            if piece.begins:
-                stream.reset(piece.start_s)
-            samples += len(piece.samples)
-            found += stream.push(piece.samples)
+        walk = Walk(
+            stream,
+            [Recording(task.name, tuple(map(Path, task.paths)))],
+            lambda recording: RecordingSource(recording.paths, spec, signal, rows_at_once(spec.window)),
+            at_once=windows_at_once(spec.window, stream.hop),
+        )
+        for step in walk.steps():
+            found += step.predictions
+            samples = max(samples, walk.samples)
     except (InputError, OSError) as error:
         return Scored(error=_in_words(error))
     counted = Counter(prediction.label for prediction in found)

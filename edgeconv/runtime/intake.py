@@ -45,7 +45,7 @@ class Intake(Resumable):
     are the same however the stream is cut.
     """
 
-    _kept = ("_held", "_last", "_lead", "_begins")
+    _kept = ("_held", "_last", "_lead", "_begins", "_judged", "_marks")
 
     def __init__(self, spec: ModelSpec, given: ModelSpec, doubt: Doubt = "refuse") -> None:
         """Take pieces in the channels of `given`, which `given_spec` returned for the spec."""
@@ -55,11 +55,17 @@ class Intake(Resumable):
         self._held: list[tuple[float, bool, Any]] = []
         self._last: Any = None
         self._lead, self._begins = 0, False
+        self._judged = 0
+        self._marks: list[tuple[int, str]] = []
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far."""
         return self._check.findings
+
+    def codes(self, samples: int) -> tuple[str, ...]:
+        """Return the codes of what was found in so many samples; what was found first holds from the beginning."""
+        return tuple(dict.fromkeys(code for since, code in self._marks if since <= samples))
 
     def push(self, piece: Piece) -> list[Piece]:
         """Take the next piece; raises InputError for what is not plausible, unless it is only to be marked."""
@@ -117,11 +123,23 @@ class Intake(Resumable):
     def _judge(self, piece: Piece) -> list[Piece]:
         if piece.begins:
             self._check.gap()
-        self._check.push(piece.samples)
-        if self._check.findings and self._doubt == "refuse":
-            raise refusal(self._check.findings)
+        if self._doubt == "mark":
+            self._find_marks(piece.samples)
+        else:
+            self._check.push(piece.samples)
+            if self._check.findings:
+                raise refusal(self._check.findings)
         self._held.append((piece.start_s, piece.begins, piece.samples))
         return self._release() if self._check.decided else []
+
+    def _find_marks(self, samples: NDArray[np.float32]) -> None:
+        """Push window by window, so that from where on predictions are marked does not depend on the cutting either."""
+        while len(samples):
+            decided, part = self._check.decided, samples[: self._check.lacking]
+            new = self._check.push(part)
+            self._judged += len(part)
+            self._marks += [(self._judged if decided else 0, finding.code) for finding in new]
+            samples = samples[len(part) :]
 
     def _release(self) -> list[Piece]:
         held, self._held = self._held, []

@@ -113,6 +113,11 @@ class Plausibility:
         """Whether the first decision is there; at once where the spec says nothing of what training saw."""
         return self._windows >= self._usual or not self._informed
 
+    @property
+    def lacking(self) -> int:
+        """Samples that complete the window that is looked at next."""
+        return self._spec.window - len(self._held)
+
     def push(self, samples: ArrayLike) -> list[Finding]:
         """Take the next samples and return what they add to the findings.
 

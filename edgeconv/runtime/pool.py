@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .classifier import BATCH, Classifier
-from .errors import InputError, UsageError
+from .errors import InputError
 from .spec import require_signal
 from .stream import Prediction
 from .windows import SlidingWindow, as_float32, require_finite
@@ -151,12 +151,7 @@ class StreamPool:
         return idle
 
     def state(self) -> dict[str, Any]:
-        """Return a copy of all that `restore` needs to go on; names of streams must then be texts or numbers.
-
-        Raises UsageError while there are predictions that `run` has not given out.
-        """
-        if self._done:
-            raise UsageError("there are predictions that were not fetched; call run() before state()")
+        """Return a copy of all that `restore` needs to go on; names of streams must then be texts or numbers."""
         streams = [
             {
                 "name": one.name,
@@ -169,7 +164,8 @@ class StreamPool:
             }
             for one in self._streams.values()
         ]
-        return {**self._identity(), "streams": streams, "due": [one.name for one in self._due]}
+        done = [[name, p.start_s, p.end_s, p.class_id, p.probabilities.copy()] for name, p in self._done]
+        return {**self._identity(), "streams": streams, "due": [one.name for one in self._due], "done": done}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken, in place of whatever the pool holds.
@@ -179,7 +175,7 @@ class StreamPool:
         theirs = {name: state.get(name) for name in self._identity()}
         if theirs != self._identity():
             raise InputError(f"the state is of {theirs}; expected {self._identity()}: begin without it")
-        self._streams, self._done = {}, []
+        self._streams = {}
         self._due.clear()
         self._free, self._states = [], [] if self._stepper is None else self._stepper.start(0)
         for kept in state["streams"]:
@@ -191,6 +187,11 @@ class StreamPool:
             for mine, row in zip(self._states, kept["state"], strict=True):
                 mine[one.row] = row
         self._due.extend(self._streams[name] for name in state["due"])
+        labels = self.classifier.spec.labels
+        self._done = [
+            (name, Prediction(start_s, end_s, at, labels[at], float(answer[at]), answer.copy()))
+            for name, start_s, end_s, at, answer in state["done"]
+        ]
 
     def _identity(self) -> dict[str, Any]:
         model = self.classifier.model

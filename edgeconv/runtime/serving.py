@@ -3,7 +3,7 @@
 A round takes what has come, runs the windows that it completes, waits until their predictions have arrived, and only
 then acknowledges what it took. So nothing is lost while the process lives, and after its death a broker sends again
 what was not acknowledged. What the process held, samples of windows that are not full yet, is gone with it, unless
-`state` was kept somewhere between the arrival of the predictions and the acknowledgement.
+`state` was kept somewhere before the acknowledgement: then nothing is lost, and what is published twice has one id.
 """
 
 from __future__ import annotations
@@ -148,6 +148,8 @@ class Tally:
     windows: int = 0
     losses: Counter[str] = field(default_factory=Counter)
     """By device; `*` stands for all of them."""
+    begun: int = 0
+    """Streams of devices."""
     dropped: int = 0
     """Devices that were idle for too long."""
 
@@ -183,18 +185,19 @@ class Service:
         self._looked_s = time.monotonic()
         self._deadline_s = math.inf
 
-    def step(self, timeout_s: float, keep: Callable[[], None] = lambda: None) -> None:
+    def step(self, timeout_s: float, keep: Callable[[], bool] = lambda: True) -> None:
         """Do one round: take, run, publish, acknowledge; wait so long at most for something to take.
 
-        keep: called when predictions have arrived and before what they were made of is acknowledged: the place to
-            write down `state`
+        keep: called when all was taken and nothing of it published: the place to write down `state`, so that a stream
+            has its ids before anybody sees them; returns whether what was taken so far may be acknowledged
         Raises InputError where the source is gone or the predictions cannot arrive.
         """
         for taken in self.source.take(timeout_s):
             self._take(taken)
+        kept = keep()
         self._publish()
-        keep()
-        self.source.acknowledge()
+        if kept:
+            self.source.acknowledge()
         now_s = time.monotonic()
         if now_s - self._looked_s > LOOK_S:
             self._looked_s = now_s
@@ -233,6 +236,7 @@ class Service:
         except InputError as error:
             self._lose(taken.device, str(error))
             return
+        self.tally.begun += taken.device not in self.devices
         self.devices[taken.device] = stream
         self.tally.arrivals += 1
         self.tally.samples += added

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .classifier import Classifier
+from .errors import InputError
 from .spec import ModelSpec, require_signal
 from .stateful import State
 from .windows import SlidingWindow, as_float32, require_finite
@@ -82,6 +85,30 @@ class StreamClassifier:
             return []
         return predictions(spec, self._answer(span), first, self.hop, self._start_s)
 
+    def state(self) -> dict[str, Any]:
+        """Return a copy of all that `restore` needs to go on: after it, the same pushes give the same bytes."""
+        # The tensors of a stateful form may lie on the device; those of a stretch that begins are not looked at.
+        tensors = [_on_processor(tensor) for tensor in self._state] if self._steps else []
+        return {
+            **self._identity(),
+            "windows": self._windows.state(),
+            "start_s": self._start_s,
+            "steps": self._steps,
+            "tensors": tensors,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken; raises InputError for the state of another model or hop."""
+        theirs = {name: state.get(name) for name in self._identity()}
+        if theirs != self._identity():
+            raise InputError(f"the state is of {theirs}; expected {self._identity()}: begin without it")
+        self._windows.restore(state["windows"])
+        self._start_s, self._steps = state["start_s"], state["steps"]
+        self._state = [tensor.copy() for tensor in state["tensors"]]
+
+    def _identity(self) -> dict[str, Any]:
+        return {"model": self.classifier.spec.name, "network": self.classifier.model.network, "hop": self.hop}
+
     def _answer(self, span: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities of the windows that a span covers: float32 [k, classes]."""
         dense, stateful = self._forms.dense, self._forms.stateful
@@ -119,3 +146,7 @@ def predictions(
         )
         for start, class_id, row in zip(starts, class_ids, probabilities, strict=True)
     ]
+
+
+def _on_processor(tensor: Any) -> NDArray[np.float32]:
+    return np.array(tensor if isinstance(tensor, np.ndarray) else tensor.numpy(), np.float32)

@@ -7,14 +7,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, UsageError
+from .resumable import Resumable
 
 
-class SlidingWindow:
+class SlidingWindow(Resumable):
     """Collect samples and hand out every window as soon as it is full.
 
     However a recording is cut into pushes, the windows are exactly those of the whole recording: window i starts at
     sample i · hop. Between pushes it holds fewer samples than one window.
     """
+
+    _kept = ("_held", "_skip", "start")
 
     def __init__(self, window: int, hop: int, channels: int) -> None:
         """Windows of `window` timesteps, one every `hop` timesteps, of `channels` channels.

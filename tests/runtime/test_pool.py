@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeconv.runtime import Classifier, InputError, StreamPool, UsageError
+from edgeconv.runtime import Classifier, InputError, StreamPool
 from edgeconv.runtime.pool import AHEAD_WINDOWS
 
 NOISE = 2e-6  # of float32 sums in another order, as in test_forms.py
@@ -163,15 +163,20 @@ def test_a_restored_pool_goes_on_to_the_same_bytes(classifier, hop, pushes, cut,
     ]
 
 
-def test_the_state_has_what_is_due_and_nobody_s_predictions(classifier):
+def test_the_state_has_what_is_due_and_what_nobody_has_fetched(classifier):
     pool = StreamPool(classifier)
     pool.push("one", drawn(9, 60))  # due, and more ahead
     other = StreamPool(classifier)
     other.restore(pool.state())
     assert [p.probabilities.tobytes() for _, p in other.run()] == [p.probabilities.tobytes() for _, p in pool.run()]
-    pool.push("one", drawn(10, 500))
-    with pytest.raises(UsageError, match=r"call run\(\) before state\(\)"):
-        pool.state()
+    pool.push("one", drawn(10, 500))  # so far ahead that a part of it is run
+    assert pool.state()["done"]
+    other.restore(pool.state())
+    theirs, mine = other.run(), pool.run()
+    assert [(n, p.start_s, p.end_s, p.label, p.confidence) for n, p in theirs] == [
+        (n, p.start_s, p.end_s, p.label, p.confidence) for n, p in mine
+    ]
+    assert [p.probabilities.tobytes() for _, p in theirs] == [p.probabilities.tobytes() for _, p in mine]
 
 
 @pytest.mark.parametrize("other", [{"hop": 3}, {"hop": 5}])

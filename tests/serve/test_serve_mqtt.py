@@ -283,6 +283,7 @@ def test_a_broker_that_wants_a_password_gets_it_from_the_environment(serve, make
         (["--from", "mqtt://h/a", "--shard", "3/2"], "the shard is '3/2'"),
         (["--from", "udp://127.0.0.1:0", "--shard", "1/2"], "with MQTT only"),
         (["--from", "tcp://here"], "'here' is no address"),
+        (["--from", "udp://127.0.0.1:0", "--checkpoint", "a.ckpt"], "--checkpoint is for MQTT"),
         (["--from", "serial://"], "is no serial port"),
     ],
 )
@@ -311,6 +312,31 @@ def test_a_broker_that_forgets_its_sessions_makes_all_streams_begin_anew(serve, 
     wait_for(lambda: len(serving.lines) == 4, "all windows")
     assert [json.loads(line)["start_s"] for line in serving.lines] == [0, 0.2, 0.7, 0.9]
     assert serving.end() == 0
+
+
+def test_killed_and_started_again_no_window_is_lost_and_repeats_have_their_id(
+    serve, broker, connect, addresses, samples_of, expected, tmp_path
+):
+    checkpoint = tmp_path / "serve.ckpt"
+    options = (*addresses, "--checkpoint", checkpoint, "--checkpoint-every", 0.3)
+    reader, sender = connect(broker, topic="edgeconv/+/prediction"), connect(broker)
+    serving = serve(*options).ready()
+    for start in range(0, 40, 10):
+        for device in range(3):
+            send(sender, f"d{device}", samples_of(device)[start : start + 10], at_once=3)
+        wait_for(lambda start=start: len(reader.windows) > start, "windows")
+        serving.process.kill()
+        serving.process.wait()
+        serving = serve(*options).ready()
+        assert not start or any("3 devices go on" in note for note in serving.notes)
+    wait_for(lambda: len({window["id"] for window in reader.windows}) >= 3 * 19, "all windows")
+    found, _ = by_device(reader.windows)
+    assert found == {f"d{device}": expected(device) for device in range(3)}
+    assert len({(window["device"], window["since_ms"]) for window in reader.windows}) == 3
+    assert serving.end() == 0
+    refused = serve(*options, "--hop", 1)
+    assert refused.end(None) == 3
+    assert "hop is 1, there 2" in refused.notes[-1]
 
 
 def test_a_broker_that_is_away_does_not_keep_it_from_ending(serve, broker, connect, addresses, samples_of):

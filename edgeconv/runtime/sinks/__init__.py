@@ -27,6 +27,7 @@ def open_sink(
     stream: TextIO,
     labels: Sequence[str],
     *,
+    header: bool = True,
     marks: bool = False,
 ) -> Sink:
     """Return a sink that writes predictions to a stream; the stream stays the caller's to close.
@@ -38,12 +39,13 @@ def open_sink(
     and csv, probabilities are written such that float32 reads back bit for bit.
 
     labels: of the model, in the order of its probabilities
+    header: whether the stream is empty, so that a format that has a header begins with it
     marks: whether each prediction also names what was found implausible in its stream, `implausible`
     Raises UsageError for another format.
     """
     if format not in SINKS:
         raise UsageError(f"there is no output format {format!r}; expected one of {', '.join(SINKS)}")
-    return SINKS[format](stream, labels, marks=marks)
+    return SINKS[format](stream, labels, header=header, marks=marks)
 
 
 def open_served(

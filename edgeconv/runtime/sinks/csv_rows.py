@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 class CsvRows:
     """Writes a header at once, then one row a prediction."""
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, marks: bool = False) -> None:
-        """Write to this stream, with a column for each label, and one for what is implausible."""
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, header: bool = True, marks: bool = False) -> None:
+        """Write to this stream, with a column for each label, and one for what is implausible.
+
+        header: whether the stream is empty
+        """
         self._stream, self._marks = stream, marks
         self._row = "%s,%s,%s,%s,%.9g" + ",%.9g" * len(labels) + "%s\n"
         names = ["recording", "start_s", "end_s", "label", "confidence", *[f"probability_{label}" for label in labels]]
         names += ["implausible"] if marks else []
-        stream.write(",".join(map(_quote, names)) + "\n")
+        if header:
+            stream.write(",".join(map(_quote, names)) + "\n")
 
     def write(self, recording: str, prediction: Prediction) -> None:
         """Write one row."""

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 class JsonLines:
     """Writes one JSON object a line."""
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, marks: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        labels: Sequence[str],
+        *,
+        header: bool = True,  # noqa: ARG002
+        marks: bool = False,
+    ) -> None:
         """Write to this stream; `probabilities` becomes an object with these labels as keys."""
         self._stream, self._marks = stream, marks
         # All that is the same on every line is put together once: a line costs one formatting.

@@ -25,14 +25,18 @@ class TextTable:
     Not all probabilities fit beside each other on a terminal; of two that are close, the line shows both.
     """
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, marks: bool = False) -> None:
-        """Write to this stream, in columns as wide as these labels need; what is marked has a `?` behind its label."""
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, header: bool = True, marks: bool = False) -> None:
+        """Write to this stream, in columns as wide as these labels need; what is marked has a `?` behind its label.
+
+        header: whether the stream is empty
+        """
         self._stream, self._marks = stream, marks
         self._labels = tuple(labels)
         self._label = min(LABEL_LIMIT, max(len("runner-up"), *(_measure(_clean(label)) for label in labels)))
         low, high = RECORDING_LIMITS
         self._recording = min(high, max(low, LINE - OTHERS - 2 * self._label))
-        self._write_line("recording", "start_s", "end_s", "label", "conf", "", "runner-up")
+        if header:
+            self._write_line("recording", "start_s", "end_s", "label", "conf", "", "runner-up")
 
     def write(self, recording: str, prediction: Prediction) -> None:
         """Write one line, with seconds to 2 decimals and probabilities in percent."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .foreign import refuse_foreign
+from .growing import Follow
 from .named import read_channels
 from .npy import NPY_MAGIC, read_npy
 from .opened import measure, measure_text, open_file
@@ -27,7 +28,7 @@ def read_recording(
     chunk: int = 4096,
     sampling_rate_hz: float | None = None,
     *,
-    follow: bool = False,
+    follow: Follow = False,
 ) -> Iterator[NDArray[np.float32]]:
     r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
 

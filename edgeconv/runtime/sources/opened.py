@@ -8,11 +8,11 @@ from io import BufferedReader, UnsupportedOperation
 from pathlib import Path
 
 from ..errors import InputError, MissingFileError
-from .growing import STDIN, open_growing, open_stdin
+from .growing import STDIN, Follow, open_growing, open_stdin
 from .packed import TEXT_PER_PACKED, Unpacked, packed_kind, unpack
 
 
-def open_file(path: Path, where: str, *, follow: bool = False) -> BufferedReader:
+def open_file(path: Path, where: str, *, follow: Follow = False) -> BufferedReader:
     """Open a recording, which `where` names in messages; `-` is standard input, and with `follow` a file has no end.
 
     What is compressed, as its first bytes say, is unpacked. Raises MissingFileError, InputError and DependencyError.
@@ -26,13 +26,15 @@ def open_file(path: Path, where: str, *, follow: bool = False) -> BufferedReader
         raise
 
 
-def _open(path: Path, where: str, follow: bool) -> BufferedReader:
+def _open(path: Path, where: str, follow: Follow) -> BufferedReader:
     try:
         if path == STDIN:
             return open_stdin()
         if path.is_dir():
             raise InputError(f"{where}: this is a folder; expected one recording: name a file in it")
-        return open_growing(path) if follow else path.open("rb")
+        if not follow:
+            return path.open("rb")
+        return open_growing(path, follow) if callable(follow) else open_growing(path)
     except FileNotFoundError:
         raise MissingFileError(f"{where}: there is no such file; expected a recording as CSV, NPY or WAV") from None
     except OSError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from ..wiring import Wiring, seconds_per
 from . import read_recording
 from .by_time import JoinedByTime, JoinedReport
 from .columns import column_names
+from .growing import Follow
 from .joined import naming, side_by_side
 from .table import Table, Wanted, open_table
 from .wav import wav_rate_hz
@@ -41,7 +44,7 @@ class RecordingSource:
         signal: Signal | None = None,
         chunk: int = 4096,
         *,
-        follow: bool = False,
+        follow: Follow = False,
         doubt: Doubt = "refuse",
     ) -> None:
         """Read these files; nothing is opened before `pieces` begins.
@@ -54,6 +57,10 @@ class RecordingSource:
         self._intake: Intake | None = None
         self._conditioner: Conditioner | None = None
         self._joined: JoinedByTime | None = None
+        self.read_out = False
+        """Whether all rows were taken; from then on there is no `state` to go on with."""
+        self._rows_taken = self._checksum = 0
+        self._before: Mapping[str, Any] | None = None
 
     @property
     def report(self) -> ConditionReport | JoinedReport | None:
@@ -67,27 +74,41 @@ class RecordingSource:
         """What was found so far that training never saw; only with doubt "mark" there is more to come."""
         return () if self._intake is None else self._intake.findings
 
+    def codes(self, samples: int) -> tuple[str, ...]:
+        """Return the codes of what was found in so many samples; what was found first holds from the beginning."""
+        return () if self._intake is None else self._intake.codes(samples)
+
     def pieces(self) -> Iterator[Piece]:
-        """Yield the samples as they are read, in the model's channels.
+        """Yield the samples as they are read; raises as `steps` does."""
+        for step in self.steps():
+            yield from step
+
+    def steps(self) -> Iterator[list[Piece]]:
+        """Yield the samples as they are read, in the model's channels: whatever the rows taken so far complete.
+
+        Between two steps, and while more rows are waited for, is when to take `state`, until all are `read_out`.
 
         Raises MissingFileError, InputError, UsageError and DependencyError, all while iterating, with the file's name.
         """
-        for given, piece in self._given():
+        for given, pieces in self._given():
+            if self._intake is None:
+                self._intake = Intake(self._spec, given, self._doubt)
+                if self._before is not None:
+                    self._intake.restore(self._before["intake"])
             with naming(self._where):
-                intake = self._intake = self._intake or Intake(self._spec, given, self._doubt)
-                found = intake.push(piece)
-            yield from found
-        if self._intake is not None:
-            with naming(self._where):
-                found = self._intake.finish()
-            yield from found
+                found = [each for piece in pieces for each in self._intake.push(piece)]
+            yield found
+        assert self._intake is not None
+        with naming(self._where):
+            found = self._intake.finish()
+        yield found
 
     @property
     def _where(self) -> str:
         return " and ".join(map(str, self._paths))
 
-    def _given(self) -> Iterator[tuple[ModelSpec, Piece]]:
-        """Yield what the source gives, with the spec that says which channels these are."""
+    def _given(self) -> Iterator[tuple[ModelSpec, list[Piece]]]:
+        """Yield what the source gives, at first nothing, with the spec that says which channels these are."""
         spec, path = self._spec, self._paths[0]
         names = column_names(path) if spec.derived and self._signal is None and path.is_file() else ()
         if self._signal is not None:
@@ -97,12 +118,60 @@ class RecordingSource:
         ):
             yield from self._condition(Signal())
         else:
-            samples, rate_hz = 0, spec.sampling_rate_hz
-            for block in read_recording(path, spec.channel_names, self._chunk, rate_hz, follow=self._follow):
-                yield spec, Piece(samples / rate_hz, samples == 0, block)
-                samples += len(block)
+            names, rate_hz, follow = spec.channel_names, spec.sampling_rate_hz, self._follow
+            yield spec, []
+            for block in self._new(read_recording(path, names, self._chunk, rate_hz, follow=follow)):
+                samples = self._rows_taken - len(block)
+                yield spec, [Piece(samples / rate_hz, samples == 0, block)]
 
-    def _condition(self, signal: Signal) -> Iterator[tuple[ModelSpec, Piece]]:
+    def state(self) -> dict[str, Any]:
+        """Return a copy of what `restore` needs to go on behind the last step."""
+        if self._before is not None:  # it is still being read again
+            return dict(self._before)
+        return {
+            "rows": self._rows_taken,
+            "checksum": self._checksum,
+            "conditioner": None if self._conditioner is None else self._conditioner.state(),
+            "intake": None if self._intake is None else self._intake.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken: `steps` reads the files again up to there, and they must hold the same."""
+        self._before = state if state["rows"] else None  # before the first row there is nothing to go on with
+
+    def _new(self, blocks: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+        """Yield what was not taken before; raises InputError where that is not what it was."""
+        if self._before is not None:
+            behind, rest = self._before["rows"], None
+            while self._rows_taken < behind:
+                rows = next(blocks, None)
+                if rows is None:
+                    raise InputError(
+                        f"{self._where}: there are {self._rows_taken} rows, and {behind} were there when the "
+                        "checkpoint was written; begin anew, without it"
+                    )
+                left = behind - self._rows_taken
+                self._count(rows[:left])
+                rest = rows[left:]
+            if self._checksum != self._before["checksum"]:
+                raise InputError(
+                    f"{self._where}: the first {behind} rows are not those that were there when the checkpoint was "
+                    "written; begin anew, without it"
+                )
+            self._before = None
+            if rest is not None and len(rest):
+                self._count(rest)
+                yield rest
+        for rows in blocks:
+            self._count(rows)
+            yield rows
+        self.read_out = True
+
+    def _count(self, rows: NDArray[Any]) -> None:
+        self._rows_taken += len(rows)
+        self._checksum = zlib.crc32(rows.tobytes(), self._checksum)
+
+    def _condition(self, signal: Signal) -> Iterator[tuple[ModelSpec, list[Piece]]]:
         where = self._where
         with ExitStack() as stack:
             time = signal.time
@@ -120,20 +189,27 @@ class RecordingSource:
                 wiring = Wiring.of(given, signal, names)
             if len(times) == len(tables):  # and there are several
                 self._joined = JoinedByTime(tables, times, wiring, given, signal)
-                yield from ((given, piece) for piece in self._joined.pieces(self._chunk))
+                yield from ((given, [piece]) for piece in self._joined.pieces(self._chunk))
                 return
             with naming(where):
                 conditioner = self._conditioner = Conditioner(given, signal, wiring.narrowed())
-            for rows in self._rows(tables, wiring, times, signal, stack):
-                for start in range(0, len(rows), self._chunk):
-                    with naming(where):
-                        pieces = conditioner.push(rows[start : start + self._chunk])
-                    yield from ((given, piece) for piece in pieces)
+            if self._before is not None:
+                conditioner.restore(self._before["conditioner"])
+            yield given, []
+            for rows in self._new(self._chunks(self._rows(tables, wiring, times, signal, stack))):
+                with naming(where):
+                    pieces = conditioner.push(rows)
+                yield given, pieces
             if conditioner.report.samples_in == 0:
                 raise InputError(f"{where}: there are no samples; expected a finished recording")
             with naming(where):
                 pieces = conditioner.finish()
-            yield from ((given, piece) for piece in pieces)
+            yield given, pieces
+
+    def _chunks(self, blocks: Iterator[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+        for rows in blocks:
+            for start in range(0, len(rows), self._chunk):
+                yield rows[start : start + self._chunk]
 
     def _rows(
         self, tables: Sequence[Table], wiring: Wiring, times: Sequence[int], signal: Signal, stack: ExitStack

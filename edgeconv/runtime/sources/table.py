@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .dates import is_date
 from .foreign import refuse_foreign
+from .growing import Follow
 from .npy import NPY_MAGIC, open_npy
 from .opened import measure, measure_text, open_file
 from .rows import NOT_FINITE, NUMBER, Layout, comma_hint, quote_cell, split_cells
@@ -53,7 +54,7 @@ class Table:
 
 @contextmanager
 def open_table(
-    path: str | Path, known: Sequence[str] = (), *, dates: bool = False, follow: bool = False
+    path: str | Path, known: Sequence[str] = (), *, dates: bool = False, follow: Follow = False
 ) -> Iterator[Table]:
     """Open a recording: text, NPY, NPZ, Parquet, Arrow or WAV, as its content says.
 
