@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"scale": "scale", "presets": "presets", "training": "bench_train", "protocol": "protocol"}
+PAGES = {"scale": "scale", "presets": "presets", "recipe": "recipe", "training": "bench_train", "protocol": "protocol"}
 
 
 @pytest.fixture
@@ -68,3 +68,10 @@ def test_the_small_presets_are_as_accurate_and_as_small_as_they_are_meant_to_be(
     assert figures["parameters"] <= parameters
     assert figures["multiply_adds"] <= multiply_adds
     assert figures["lost"]["mean"] < 0.003
+
+
+def test_every_part_of_the_recipe_has_a_line_on_training_subjects_alone(tool):
+    recipe = results("recipe")
+    assert list(recipe["lines"]) == list(tool("recipe").STUDY)
+    assert all(line["run"].split("-")[1] == "folds" for line in recipe["lines"].values())
+    assert all(len(line["by_seed"]) == recipe["repeats"] for line in recipe["lines"].values())
