@@ -8,8 +8,8 @@ import pytest
 
 from edgeconv.data import load_data
 from edgeconv.runtime import Classifier, ModelSpec
-from edgeconv.runtime.plausible import Plausibility
-from edgeconv.runtime.seen import seen_in
+from edgeconv.runtime.plausibility.plausible import Plausibility
+from edgeconv.runtime.plausibility.seen import seen_in
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 WALKING = (0, 1, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from edgeconv.runtime.resample import Resampler
+from edgeconv.runtime.conditioning.resample import Resampler
 
 
 @pytest.mark.parametrize(("up", "down", "source_hz"), [(1, 2, 100.0), (5, 6, 60.0), (2, 1, 25.0)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeconv.runtime.signal import Signal
+from edgeconv.runtime.conditioning.signal import Signal
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "signal.md").read_text(encoding="utf-8")

@@ -15,9 +15,9 @@ import numpy as np
 from edgeconv.data import load_data, recordings
 from edgeconv.data.dataset import Dataset, Recording
 from edgeconv.runtime import ModelSpec
-from edgeconv.runtime.derive import Derivation
-from edgeconv.runtime.plausible import Finding, Plausibility
-from edgeconv.runtime.seen import seen_in
+from edgeconv.runtime.conditioning.derive import Derivation
+from edgeconv.runtime.plausibility.plausible import Finding, Plausibility
+from edgeconv.runtime.plausibility.seen import seen_in
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "plausibility.md"

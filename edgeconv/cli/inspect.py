@@ -32,8 +32,8 @@ def inspect(
     Example: edgeconv inspect models/har_conv1d --hop 16
     """
     from edgeconv.runtime import Classifier, SlidingWindow
+    from edgeconv.runtime.conditioning.wiring import wires_of
     from edgeconv.runtime.spec import require_signal
-    from edgeconv.runtime.wiring import wires_of
 
     classifier = Classifier.load(model, precision=precision)
     spec = classifier.spec

@@ -11,7 +11,7 @@ import typer
 from .console import table
 
 if TYPE_CHECKING:
-    from edgeconv.runtime.signal import Signal
+    from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.spec import ModelSpec
 
 SignalOption = Annotated[
@@ -90,7 +90,7 @@ class SignalOptions:
         """Return the signal, or None where nothing was given; raises UsageError and MissingFileError."""
         from dataclasses import replace
 
-        from edgeconv.runtime.signal import Signal, TimeColumn, split_pairs
+        from edgeconv.runtime.conditioning.signal import Signal, TimeColumn, split_pairs
 
         if self == SignalOptions():
             return None
@@ -114,7 +114,7 @@ class SignalOptions:
 
 def as_text(signal: Signal, spec: ModelSpec) -> str:
     """Return what a signal says of each of a model's channels; raises UsageError where it does not fit."""
-    from edgeconv.runtime.wiring import wires_of
+    from edgeconv.runtime.conditioning.wiring import wires_of
 
     rows = [
         [wire.channel, wire.column, wire.unit, wire.target, f"{wire.factor:.9g}"] for wire in wires_of(spec, signal)

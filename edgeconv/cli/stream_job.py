@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edgeconv.runtime import Prediction, StreamClassifier
+    from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.intake import Doubt
-    from edgeconv.runtime.signal import Signal
     from edgeconv.runtime.sinks import Sink
     from edgeconv.runtime.sources.growing import Follow
     from edgeconv.runtime.sources.joined import Recording

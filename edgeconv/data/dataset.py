@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeconv.runtime.derive import Derived
+from edgeconv.runtime.conditioning.derive import Derived
 from edgeconv.runtime.spec import Channel
 
 SplitName = Literal["train", "test"]

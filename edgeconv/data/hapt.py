@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeconv.runtime.derive import Derivation, Derived
+from edgeconv.runtime.conditioning.derive import Derivation, Derived
 from edgeconv.runtime.errors import InputError, UsageError
 from edgeconv.runtime.spec import Channel, ModelSpec
 

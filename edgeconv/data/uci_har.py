@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeconv.runtime.derive import Derived
+from edgeconv.runtime.conditioning.derive import Derived
+from edgeconv.runtime.conditioning.filters import Filter
 from edgeconv.runtime.errors import InputError
-from edgeconv.runtime.filters import Filter
 from edgeconv.runtime.spec import Channel
 
 from .archive import FileTree

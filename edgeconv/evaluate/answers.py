@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeconv.runtime import Event, EventStream, Prediction, Smoothing, StreamClassifier
-from edgeconv.runtime.condition_report import ConditionReport
+from edgeconv.runtime.conditioning.report import ConditionReport
 from edgeconv.runtime.events import UNKNOWN
 from edgeconv.runtime.sources.by_time import JoinedReport
 from edgeconv.runtime.sources.recording_source import RecordingSource

@@ -12,10 +12,10 @@ import numpy as np
 
 from edgeconv.folder import versions
 from edgeconv.runtime import Event, Smoothing, StreamClassifier
+from edgeconv.runtime.conditioning.signal import Signal
 from edgeconv.runtime.errors import InputError
 from edgeconv.runtime.events import change_delay_s
 from edgeconv.runtime.intake import Doubt
-from edgeconv.runtime.signal import Signal
 from edgeconv.runtime.sources.recording_source import RecordingSource
 
 from .answers import CHUNK_WINDOWS, LEAST_CHUNK, Answers, answer

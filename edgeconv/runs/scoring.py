@@ -19,7 +19,7 @@ from .engine import Tell
 
 if TYPE_CHECKING:
     from edgeconv.runtime import Classifier, Prediction
-    from edgeconv.runtime.signal import Signal
+    from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.spec import ModelSpec
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -47,7 +47,7 @@ class Model:
         Raises MissingFileError, ArtefactError and UsageError as `Classifier.load` and `StreamClassifier` do.
         """
         from edgeconv.runtime import Classifier, StreamClassifier
-        from edgeconv.runtime.wiring import wires_of
+        from edgeconv.runtime.conditioning.wiring import wires_of
 
         if hop is not None and hop < 1:
             raise UsageError(f"--hop is {hop}; give a whole number of timesteps from 1")
@@ -116,7 +116,7 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     The file is the same, byte by byte, as `edgeconv stream RECORDING` writes it in this format.
     """
     from edgeconv.runtime import StreamClassifier
-    from edgeconv.runtime.signal import Signal
+    from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.sources.joined import Recording
     from edgeconv.runtime.sources.recording_source import RecordingSource
     from edgeconv.runtime.walk import Walk, rows_at_once, windows_at_once

@@ -14,8 +14,9 @@ if find_spec("onnxruntime") is None:
     )
 
 from .classifier import Classifier
-from .condition_report import ConditionReport
-from .conditioner import Conditioner, Piece
+from .conditioning.conditioner import Conditioner, Piece
+from .conditioning.report import ConditionReport
+from .conditioning.signal import Signal, TimeColumn
 from .errors import (
     ArtefactError,
     CheckError,
@@ -29,7 +30,6 @@ from .errors import (
 from .events import Event, EventStream
 from .pool import StreamPool
 from .score import Scorer
-from .signal import Signal, TimeColumn
 from .smoothing import Smoothing
 from .spec import Channel, ModelSpec, Triad
 from .stateful import Stepper

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .conditioner import Piece
-from .derive import Derivation
-from .plausible import Finding, Plausibility, refusal
+from .conditioning.conditioner import Piece
+from .conditioning.derive import Derivation
+from .conditioning.signal import Signal
+from .plausibility.plausible import Finding, Plausibility, refusal
 from .resumable import Resumable
-from .signal import Signal
 from .spec import ModelSpec
 from .windows import as_float32
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .conditioner import Piece
+from .conditioning.conditioner import Piece
 
 
 class Portions:

@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .classifier import Classifier
-from .conditioner import Conditioner, Piece
+from .conditioning.conditioner import Conditioner, Piece
+from .conditioning.signal import Signal
+from .conditioning.wiring import Wiring, wires_of
 from .errors import InputError
 from .intake import Doubt, Intake, given_spec
 from .pool import StreamPool
-from .signal import Signal
 from .sinks.served import ServedSink
 from .sources.live import LiveSource
 from .sources.messages import Arrival, Loss
 from .sources.say import Say, to_nobody
 from .spec import ModelSpec
-from .wiring import Wiring, wires_of
 
 GRACE_S = 10.0
 """How long the last predictions may take to arrive, once the end was asked for."""

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from . import derive
-from .derive import Derived
+from .conditioning import derive
+from .conditioning.derive import Derived
 from .errors import ArtefactError, ConversionError, MissingFileError
-from .seen import Seen
+from .plausibility.seen import Seen
 
 SPEC_VERSION = 1
 METADATA_KEY = "edgeconv.spec"

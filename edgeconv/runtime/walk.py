@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .condition_report import ConditionReport
+from .conditioning.report import ConditionReport
 from .errors import EdgeconvError
-from .plausible import Finding
+from .plausibility.plausible import Finding
 from .portions import Portions
 from .sources.by_time import JoinedReport
 from .sources.joined import Recording

@@ -11,18 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeconv.runtime.plausibility.seen import triads_of
+
 from .config import TrainConfig
 
 KNOTS = 4
 """Places in a window between which its pace changes smoothly."""
-
-
-def triads_of(names: Sequence[str]) -> list[list[int]]:
-    """Return the places of the channels `<sensor>_x`, `<sensor>_y`, `<sensor>_z` of every sensor that has all three."""
-    sensors = dict.fromkeys(name.removesuffix("_x") for name in names if name.endswith("_x"))
-    places = {name: place for place, name in enumerate(names)}
-    wanted = [[f"{sensor}_{axis}" for axis in "xyz"] for sensor in sensors]
-    return [[places[name] for name in axes] for axes in wanted if all(name in places for name in axes)]
 
 
 def augment(
@@ -39,7 +33,7 @@ def augment(
     mean, std: float64 [channels], of the training windows, in the channels' units
     returns: float32 [n, window, channels], another array
     """
-    triads = triads_of(names)
+    triads = list(triads_of(names).values())
     changed = warp_time(windows, config.time_warp, rng) if config.time_warp else windows.copy()
     if config.rotation_deg and triads:
         turns = rotations(len(windows), config.rotation_deg, rng).transpose(0, 2, 1)

@@ -15,10 +15,9 @@ from edgeconv.data.dataset import Dataset
 from edgeconv.runs.engine import Engine
 from edgeconv.runs.record import FitRecord, Run, now, runs_folder
 from edgeconv.runtime.errors import UsageError
-from edgeconv.runtime.seen import seen_in
+from edgeconv.runtime.plausibility.seen import seen_in, triads_of
 from edgeconv.runtime.spec import ModelSpec, Triad
 
-from .augment import triads_of
 from .config import TrainConfig
 from .fit import channel_statistics
 from .folds import OFFICIAL
@@ -116,9 +115,9 @@ def make_spec(dataset: Dataset, config: TrainConfig, name: str, version: str) ->
         mean, std = np.zeros_like(mean), np.ones_like(std)
     low, high = windows.min(axis=(0, 1)), windows.max(axis=(0, 1))
     triads = []
-    for axes in triads_of([channel.name for channel in dataset.channels]):
+    for name_of_sensor, axes in triads_of([channel.name for channel in dataset.channels]).items():
         squares = sum(windows[:, :, axis].astype(np.float64) ** 2 for axis in axes)
-        triads.append(Triad(dataset.channels[axes[0]].name.removesuffix("_x"), float(np.sqrt(squares).mean())))
+        triads.append(Triad(name_of_sensor, float(np.sqrt(squares).mean())))
     return ModelSpec(
         name=name,
         version=version,

@@ -9,7 +9,7 @@ from edgeconv.data import Hapt, cache, load_data
 from edgeconv.data.uci_har import CHANNELS as UCI_HAR_CHANNELS
 from edgeconv.data.uci_har import DERIVED as UCI_HAR_DERIVED
 from edgeconv.runtime import ModelSpec
-from edgeconv.runtime.derive import Derivation
+from edgeconv.runtime.conditioning.derive import Derivation
 from edgeconv.runtime.errors import InputError, MissingFileError, UsageError
 
 LABELS = ("A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L")

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.runtime import InputError, ModelSpec
-from edgeconv.runtime.conditioner import Piece
-from edgeconv.runtime.derive import Derivation, Derived
-from edgeconv.runtime.filters import Filter
+from edgeconv.runtime.conditioning.conditioner import Piece
+from edgeconv.runtime.conditioning.derive import Derivation, Derived
+from edgeconv.runtime.conditioning.filters import Filter
+from edgeconv.runtime.conditioning.signal import Signal
 from edgeconv.runtime.intake import Intake, given_spec
-from edgeconv.runtime.seen import seen_in
-from edgeconv.runtime.signal import Signal
+from edgeconv.runtime.plausibility.seen import seen_in
 from edgeconv.runtime.spec import Channel
 
 _made = importlib.util.spec_from_file_location("worn", Path(__file__).with_name("worn.py"))

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from edgeconv.runtime import Classifier, StreamClassifier, forms
 from edgeconv.runtime.checkpoint import Checkpoint
-from edgeconv.runtime.conditioner import Piece
+from edgeconv.runtime.conditioning.conditioner import Piece
+from edgeconv.runtime.conditioning.signal import Signal, TimeColumn
 from edgeconv.runtime.errors import InputError
 from edgeconv.runtime.portions import Portions
-from edgeconv.runtime.signal import Signal, TimeColumn
 from edgeconv.runtime.sinks import open_sink
 from edgeconv.runtime.sources.joined import Recording
 from edgeconv.runtime.sources.recording_source import RecordingSource

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeconv.train.augment import augment, rotations, triads_of, warp_time
+from edgeconv.train.augment import augment, rotations, warp_time
 from edgeconv.train.config import TrainConfig
 
 NAMES = ("acc_x", "acc_y", "acc_z", "light", "gyro_x", "gyro_y", "gyro_z", "mag_x")
@@ -18,11 +18,6 @@ def windows_of(count=40, length=32, seed=0):
 def changed(windows, seed=0, **options):
     mean, std = np.full(len(NAMES), 0.25), np.full(len(NAMES), 2.0)
     return augment(windows, NAMES, mean, std, TrainConfig(**options), np.random.default_rng(seed))
-
-
-def test_a_triad_has_all_three_axes():
-    assert triads_of(NAMES) == [[0, 1, 2], [4, 5, 6]]
-    assert triads_of(["x", "y", "z"]) == []
 
 
 @given(st.floats(0.1, 90), st.integers(0, 2**32 - 1))

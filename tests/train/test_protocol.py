@@ -10,9 +10,9 @@ from edgeconv.data.synthetic import synthetic_har
 from edgeconv.evaluate.keras_model import KerasModel
 from edgeconv.runs.record import Run
 from edgeconv.runtime import InputError, ModelSpec, UsageError
-from edgeconv.runtime.derive import Derived
-from edgeconv.runtime.filters import Filter
-from edgeconv.runtime.seen import seen_in
+from edgeconv.runtime.conditioning.derive import Derived
+from edgeconv.runtime.conditioning.filters import Filter
+from edgeconv.runtime.plausibility.seen import seen_in
 from edgeconv.train.config import TrainConfig
 from edgeconv.train.fit import channel_statistics, fit
 from edgeconv.train.folds import fold_names, make_fold

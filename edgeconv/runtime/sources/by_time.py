@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..condition_report import ConditionReport
-from ..conditioner import Conditioner, Piece
+from ..conditioning.conditioner import Conditioner, Piece
+from ..conditioning.report import ConditionReport
+from ..conditioning.signal import Signal
+from ..conditioning.wiring import Wiring
 from ..errors import InputError
-from ..signal import Signal
 from ..spec import ModelSpec
-from ..wiring import Wiring
 from .joined import naming
 from .table import Table, Wanted
 

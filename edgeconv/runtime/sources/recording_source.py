@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..condition_report import ConditionReport
-from ..conditioner import Conditioner, Piece
+from ..conditioning.conditioner import Conditioner, Piece
+from ..conditioning.rate import TOLERANCE
+from ..conditioning.report import ConditionReport
+from ..conditioning.signal import Signal
+from ..conditioning.wiring import Wiring, seconds_per
 from ..errors import InputError
 from ..intake import Doubt, Intake, given_spec
-from ..plausible import Finding
-from ..rate import TOLERANCE
-from ..signal import Signal
+from ..plausibility.plausible import Finding
 from ..spec import ModelSpec
-from ..wiring import Wiring, seconds_per
 from . import read_recording
 from .by_time import JoinedByTime, JoinedReport
 from .columns import column_names

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeconv.runtime.conditioning.signal import Signal, TimeColumn
 from edgeconv.runtime.errors import InputError
-from edgeconv.runtime.signal import Signal, TimeColumn
 from edgeconv.runtime.sources.by_time import _covered, _Run
 from edgeconv.runtime.sources.recording_source import RecordingSource
 from edgeconv.runtime.spec import Channel, ModelSpec

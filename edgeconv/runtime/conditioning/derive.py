@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from ..errors import InputError
 from .filters import Filter, Running, running
 
 if TYPE_CHECKING:
-    from .spec import Channel, ModelSpec
+    from ..spec import Channel, ModelSpec
 
 
 @dataclass(frozen=True)

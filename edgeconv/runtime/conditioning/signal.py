@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from .errors import MissingFileError, UsageError
+from ..errors import MissingFileError, UsageError
 
 Missing = Literal["reject", "hold", "gap"]
 TimeUnit = Literal["s", "ms", "us", "ns", "iso8601"]

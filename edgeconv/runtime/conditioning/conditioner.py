@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .condition_report import ConditionReport
-from .errors import InputError
+from ..errors import InputError
+from ..resumable import Resumable
+from ..spec import ModelSpec, require_signal
 from .missing import FillMissing
 from .off_grid import OffGrid
 from .on_grid import OnGrid
 from .rate import Rate, declared_rate
-from .resumable import Resumable
+from .report import ConditionReport
 from .settle import Settle
 from .signal import Signal
-from .spec import ModelSpec, require_signal
 from .stretch import Stretch
 from .timeline import Timeline
 from .wiring import Wiring, seconds_per

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..conditioning.units import canonical, units_between
+from ..spec import ModelSpec
 from .seen import MOVING, Cone, Figures, Seen, SeenTriad
-from .spec import ModelSpec
 
 WIDER = 1.5
 """Factor by which the norm may lie beyond what training saw; the nearest units of acceleration are 9.8 apart."""
@@ -25,10 +26,8 @@ STILL = 1e-6
 SAME_UNIT, SAME_UNIT_BY_RATIO = 1.35, 8.0
 """Factor within which a unit is recognised, by the norm of gravity and by a ratio of activities."""
 
-# How many of each unit make the same: 1 g is 9.80665 m/s^2 or 1000 mg.
-_ACCELERATION = {"g": 1.0, "m/s^2": 9.80665, "mg": 1000.0}
-_ANGULAR_VELOCITY = {"rad/s": 1.0, "deg/s": math.degrees(1), "mdps": math.degrees(1000)}
-_SAME = {"m/s²": "m/s^2", "dps": "deg/s", "°/s": "deg/s"}
+SENSOR_UNITS = ("g", "m/s^2", "mg", "rad/s", "deg/s", "mdps")
+"""Units in which sensors give what they measure, and in which the wrong ones may come."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +164,9 @@ def _unit(
 ) -> Suspicion:
     """Return the suspicion that a sensor's unit is another one, by the factor between what is and what should be."""
     unit = spec.channels[spec.channel_names.index(channels[0])].unit
-    unit = _SAME.get(unit, unit)
-    family = next((f for f in (_ACCELERATION, _ANGULAR_VELOCITY) if unit in f), {})
-    apart = {other: abs(math.log(factor / (size / family[unit]))) for other, size in family.items() if other != unit}
-    best = min(apart, key=lambda other: apart[other], default=None) if factor > 0 else None
+    sizes = {other: units_between(unit, other) for other in SENSOR_UNITS if other != canonical(unit)}
+    apart = {other: abs(math.log(factor / size)) for other, size in sizes.items() if size and factor > 0}
+    best = min(apart, key=lambda other: apart[other], default=None)
     if best is not None and apart[best] <= math.log(tolerance):
         return Suspicion("unit", channels, f"{seen}; these are probably {best}", f"--unit {name}={best}")
     text = (

@@ -6,7 +6,6 @@ whatever the activity, and a body that turns more also shakes more.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..conditioning.units import units_between
 from .turning import explained, mistakes, moments, no_turn
 
 if TYPE_CHECKING:
-    from .spec import Channel
+    from ..spec import Channel
 
 LEFT_OUT = 0.1
 """Per cent of the training windows that are left out at either end of a range, as not typical."""
@@ -27,7 +27,6 @@ VALUES_AT_ONCE = 2**22
 """Values of the training windows that are looked at in one piece."""
 MOVING = 0.3
 """Activity, as a part of gravity, from which a window counts as moving: on HAPT that is walking."""
-RADIANS = {"rad/s": 1.0, "deg/s": math.pi / 180, "mdps": math.pi / 180_000}
 """Units of angular velocity, in rad/s."""
 
 
@@ -182,15 +181,24 @@ def seen_in(windows: NDArray[np.float32], channels: Sequence[Channel], sampling_
                 ratios.append(SeenRatio(other.name, one.name, *_percentiles(ratio, LEFT_OUT, 100 - LEFT_OUT)))
     turning = None
     heavy = next((triad.name for triad in triads if triad.has_gravity), None)
-    rate = next((n for n, own in places.items() if n != heavy and all(units[i] in RADIANS for i in own)), None)
+    rate = next(
+        (n for n, own in places.items() if n != heavy and all(units_between(units[i], "rad/s") for i in own)), None
+    )
     if heavy and rate:
-        sensors = places[heavy], places[rate], sampling_rate_hz, RADIANS[units[places[rate][0]]]
+        sensors = places[heavy], places[rate], sampling_rate_hz, in_radians(units[places[rate][0]])
         added: NDArray[np.float64] = np.sum([moments(part, *sensors) for part in parts], axis=0)
         if added[:3, :3].trace() > 0:
             most = max(explained(added, mistake) for mistake in mistakes(heavy, rate).values())
             turning = SeenTurning(heavy, rate, explained(added, no_turn()), most)
     low_deviations = tuple(float(value) for value in np.percentile(found.deviation, LEFT_OUT, axis=0))
     return Seen(len(windows), low_deviations, tuple(triads), tuple(ratios), turning)
+
+
+def in_radians(unit: str) -> float:
+    """Return how many rad/s one of a unit of angular velocity is."""
+    radians = units_between(unit, "rad/s")
+    assert radians is not None
+    return radians
 
 
 def _joined(parts: Sequence[Figures]) -> Figures:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError, UsageError
+from ..errors import InputError, UsageError
+from ..spec import ModelSpec
 from .signal import SECONDS, Signal, group_of
-from .spec import ModelSpec
 from .units import canonical, factor_between
 
 SHOWN = 20

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..errors import InputError
+from ..spec import ModelSpec
 from .signal import SECONDS, Signal
-from .spec import ModelSpec
 from .stretch import Stretch
 from .timeline import GAP_PERIODS, require_steady, sample_period_s
 

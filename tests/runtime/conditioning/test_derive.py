@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.runtime import ArtefactError, Channel, InputError, ModelSpec
-from edgeconv.runtime.derive import Derivation, Derived
-from edgeconv.runtime.filters import Filter, running
+from edgeconv.runtime.conditioning.derive import Derivation, Derived
+from edgeconv.runtime.conditioning.filters import Filter, running
 
 SMOOTH = (Filter("median", 3), Filter("low-pass", 3, 20.0))
 SPEC = ModelSpec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .resumable import Resumable
+from ..resumable import Resumable
 
 NEAR = 32
 """Samples that one even sample is made of, half of them before it."""

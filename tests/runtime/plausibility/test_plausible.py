@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.runtime import Channel, ConversionError, InputError, ModelSpec, Triad
-from edgeconv.runtime.derive import Derived
-from edgeconv.runtime.plausible import Plausibility, refusal
-from edgeconv.runtime.seen import seen_in
+from edgeconv.runtime.conditioning.derive import Derived
+from edgeconv.runtime.plausibility.plausible import Plausibility, refusal
+from edgeconv.runtime.plausibility.seen import seen_in, triads_of
 
 # tests are imported by file, so what stands beside them is, too
-_made = importlib.util.spec_from_file_location("worn", Path(__file__).with_name("worn.py"))
+_made = importlib.util.spec_from_file_location("worn", Path(__file__).parents[1] / "worn.py")
 made = importlib.util.module_from_spec(_made)
 _made.loader.exec_module(made)
 
@@ -43,6 +43,11 @@ def spec(training):
 @pytest.fixture(scope="module")
 def samples():
     return made.worn(97)
+
+
+def test_a_triad_has_all_three_axes():
+    assert triads_of([*NAMES[:3], "light", *NAMES[3:5]]) == {"acc": [0, 1, 2]}
+    assert triads_of(["x", "y", "z"]) == {}
 
 
 def found(spec, samples, **options):
@@ -266,7 +271,7 @@ def test_a_single_channel_is_judged_by_its_range_alone():
 
 
 def test_the_training_is_looked_at_in_parts_of_any_size(training, spec, monkeypatch):
-    monkeypatch.setattr("edgeconv.runtime.seen.VALUES_AT_ONCE", 7 * 128 * 6)
+    monkeypatch.setattr("edgeconv.runtime.plausibility.seen.VALUES_AT_ONCE", 7 * 128 * 6)
     parted = seen_in(training, spec.channels, 50.0)
     assert replace(parted, turning=None) == replace(spec.seen, turning=None)
     # the moments are added up in another order

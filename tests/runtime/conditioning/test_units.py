@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeconv.runtime.conditioning.units import QUANTITIES, canonical, factor_between, units_between
 from edgeconv.runtime.errors import UsageError
-from edgeconv.runtime.units import QUANTITIES, canonical, factor_between
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,10 @@ def test_units_that_do_not_fit_are_refused(source, target, message):
     with pytest.raises(UsageError, match=r"the unit of channel 'acc_x'|the model wants channel 'acc_x'") as error:
         factor_between(source, target, "channel 'acc_x'")
     assert error.match(message)
+
+
+def test_units_of_one_quantity_have_a_size_in_each_other_and_others_have_none():
+    assert units_between("g", "m/s²") == pytest.approx(9.80665)
+    assert units_between("rad/s", "dps") == pytest.approx(180 / math.pi)
+    for source, target in (("g", "rad/s"), ("fathoms", "m"), ("fathoms", "fathoms"), ("0.5", "g")):
+        assert units_between(source, target) is None

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..resumable import Resumable
+from ..spec import ModelSpec
 from .rate import STRETCH, Rate, require_same_rate, shown_rate
-from .resumable import Resumable
 from .signal import Signal
-from .spec import ModelSpec
 from .stretch import Stretch
 
 

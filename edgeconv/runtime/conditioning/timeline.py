@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
-from .resumable import Resumable
+from ..errors import InputError
+from ..resumable import Resumable
 from .stretch import Stretch
 
 RUN = 5

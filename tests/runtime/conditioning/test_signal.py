@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeconv.runtime.conditioning.signal import Signal, TimeColumn, group_of, split_pairs
+from edgeconv.runtime.conditioning.wiring import Wiring, wires_of
 from edgeconv.runtime.errors import InputError, MissingFileError, UsageError
-from edgeconv.runtime.signal import Signal, TimeColumn, group_of, split_pairs
 from edgeconv.runtime.spec import Channel, ModelSpec
-from edgeconv.runtime.wiring import Wiring, wires_of
 
 SPEC = ModelSpec(
     name="imu", version="1", sampling_rate_hz=50.0, window=8, hop=4, labels=("a", "b"),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeconv.runtime.conditioner import Conditioner
+from edgeconv.runtime.conditioning.conditioner import Conditioner
+from edgeconv.runtime.conditioning.signal import Signal, TimeColumn
 from edgeconv.runtime.errors import InputError
-from edgeconv.runtime.signal import Signal, TimeColumn
 from edgeconv.runtime.spec import Channel, ModelSpec
 
 SPEC = ModelSpec(

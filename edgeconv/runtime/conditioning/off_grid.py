@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..resumable import Resumable
 from .on_grid import bridge
 from .resample import Resampler
-from .resumable import Resumable
 from .timeline import HOLE_PERIODS
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeconv.runtime.filters import BLOCK, KINDS, Filter, running, sections
+from edgeconv.runtime.conditioning.filters import BLOCK, KINDS, Filter, running, sections
 
 RATE_HZ = 50.0
 

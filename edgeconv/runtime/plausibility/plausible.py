@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from ..conditioning.units import units_between
+from ..errors import InputError
+from ..spec import ModelSpec, require_signal
+from ..windows import as_float32, require_finite
 from .plateaus import Plateaus
-from .seen import RADIANS, Seen, SeenTriad, figures, triads_of
-from .spec import ModelSpec, require_signal
+from .seen import Seen, SeenTriad, figures, in_radians, triads_of
 from .suspicions import Suspicion, judge
 from .turning import explained, mistakes, moments, no_turn
-from .windows import as_float32, require_finite
 
 DECISION_S = 5.0
 """How long a suspicion must last, in windows rounded up: two of HAR's 2.56 s. In less, a knock would decide."""
@@ -171,7 +172,7 @@ class Plausibility:
         self._moments *= self._keep
         if not disturbed:
             triads = self._triads[gravity], self._triads[rate]
-            self._moments += moments(window[None], *triads, spec.sampling_rate_hz, RADIANS[unit])
+            self._moments += moments(window[None], *triads, spec.sampling_rate_hz, in_radians(unit))
         norm = next(triad.norm_median for triad in self._seen.triads if triad.name == gravity)
         if self._moments[:3, :3].trace() < TURNED * norm**2:
             return []
@@ -221,7 +222,7 @@ def _from_statistics(spec: ModelSpec) -> Seen:
         if not own:
             continue
         mean = math.sqrt(sum(channel.mean**2 for channel in own))
-        of_unit = {"g": 1.0, "m/s^2": 9.80665, "m/s²": 9.80665, "mg": 1000.0}.get(own[0].unit)
+        of_unit = units_between("g", own[0].unit)
         heavy = mean > 0.5 * triad.mean_norm or (of_unit is not None and 0.8 < triad.mean_norm / of_unit < 1.3)
         low, high = triad.mean_norm / 1.25, triad.mean_norm * 1.25
         triads.append(SeenTriad(triad.name, low, triad.mean_norm, high, low if heavy else 0.0, high))

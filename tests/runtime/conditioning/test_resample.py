@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeconv.runtime.even_out import EvenOut
-from edgeconv.runtime.kernel import Kernel
-from edgeconv.runtime.resample import Resampler, half_length_s
+from edgeconv.runtime.conditioning.even_out import EvenOut
+from edgeconv.runtime.conditioning.kernel import Kernel
+from edgeconv.runtime.conditioning.resample import Resampler, half_length_s
 
 PAIRS = [(102.4, 50.0), (100.0, 50.0), (60.0, 50.0), (50.0, 50.0), (25.0, 50.0), (44.1, 16.0)]
 EDGE_S = 3.0

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ..spec import Channel, ModelSpec
 from .seen import Figures, Seen
-from .spec import Channel, ModelSpec
 from .suspicions import Suspicion
 
 EQUAL = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from .errors import UsageError
+from ..errors import UsageError
 
 _DEGREE = Fraction(math.pi) / 180
 _G = Fraction("9.80665")  # standard gravity, defined in 1901 (3rd CGPM)
@@ -72,6 +72,12 @@ def factor_between(source: str, target: str, of: str = "the signal") -> float:
             "or correct the unit"
         )
     return float(size / wanted_size)
+
+
+def units_between(source: str, target: str) -> float | None:
+    """Return how many of the unit `target` make one of the unit `source`; None where they do not measure the same."""
+    (quantity, size), (wanted, wanted_size) = _look_up(canonical(source)), _look_up(canonical(target))
+    return float(size / wanted_size) if quantity and quantity == wanted else None
 
 
 def canonical(unit: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..resumable import Resumable
 from .even_out import NEAR, EvenOut
 from .kernel import Kernel
-from .resumable import Resumable
 
 ATTENUATION_DB = 70.0
 PASS = 0.9
