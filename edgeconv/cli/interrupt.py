@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 from .console import note
 
 if TYPE_CHECKING:
-    from edgeconv.runtime import Prediction
     from edgeconv.runtime.sinks import Sink
 
 _T = TypeVar("_T")
@@ -149,12 +148,12 @@ class WholeLines:
 class WholeCalls:
     """A sink of which each call is finished before Ctrl-C is raised: half a row group would spoil a file."""
 
-    def __init__(self, out: WholeLines, sink: Sink) -> None:
+    def __init__(self, out: WholeLines, sink: Sink[Any]) -> None:
         self._out, self._sink = out, sink
 
-    def write(self, recording: str, prediction: Prediction) -> None:
-        """Write what was predicted for one window of a recording; raises as `WholeLines.write` does."""
-        self._out.finish(lambda: self._sink.write(recording, prediction))
+    def write(self, recording: str, said: Any, /) -> None:
+        """Write what was said of a recording; raises as `WholeLines.write` does."""
+        self._out.finish(lambda: self._sink.write(recording, said))
 
     def close(self) -> None:
         """Close the sink; raises as `WholeLines.write` does."""

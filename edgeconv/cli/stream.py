@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from . import signal_options as by
 from .console import note, why_missing
-from .stream_job import Job, describe_run, run_once, run_resumably, usual_format
+from .stream_job import Job, describe_run, run_once, run_resumably, run_to_parquet, usual_format
 
 LABELS_HEADER = b"recording,start_s,end_s,label"
 
@@ -50,13 +51,23 @@ def stream(
     missing_values: by.MissingOption = None,
     join: by.JoinOption = None,
     allow_implausible: by.AllowImplausibleOption = False,
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            help="Write events in place of windows: none, majority:N or exponential:TIME, and ,margin=M ,hold=TIME "
+            ",unknown=P: docs/evaluate.md.",
+            metavar="SMOOTHING",
+        ),
+    ] = None,
     pace: Annotated[
         Literal["max", "real-time"],
         typer.Option(help="real-time: as slow as the sensor was, and say how many answers came too late for it."),
     ] = "max",
     out: Annotated[
         Path | None,
-        typer.Option(help="File for the predictions in place of stdout; NAME.csv is CSV.", metavar="FILE"),
+        typer.Option(
+            help="File for the predictions in place of stdout; NAME.csv is CSV, NAME.parquet Parquet.", metavar="FILE"
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
@@ -75,7 +86,7 @@ def stream(
 
     Example: edgeconv stream models/har_conv1d walk.csv --hop 16 --format csv
     """
-    from edgeconv.runtime import Classifier, StreamClassifier, UsageError
+    from edgeconv.runtime import Classifier, Smoothing, StreamClassifier, UsageError
     from edgeconv.runtime.forms import form_file
     from edgeconv.runtime.sources.found import find_recordings
     from edgeconv.runtime.sources.joined import join_files
@@ -84,6 +95,7 @@ def stream(
     _quieten_onnx_runtime()
     if checkpoint is not None and out is None:
         raise UsageError("--checkpoint says how much of a file was written, and stdout is none; give --out FILE, too")
+    smoothing = None if smooth is None else Smoothing.parse(smooth)
     if threads is None:
         tuning = read_tuning(model) if model.is_dir() else None
         threads = tuning.threads.get("recording", 1) if tuning else 1
@@ -106,8 +118,8 @@ def stream(
     if out is not None and any(out.exists() and out.samefile(path) for path in recordings if path.exists()):
         raise UsageError(f"{out} is one of the recordings; let the results go to another file")
     shown = format_ or usual_format(out)
-    if shown == "parquet" and out is not None:
-        raise UsageError("--format parquet goes to stdout; let that go to a file, with > found.parquet")
+    if shown == "parquet" and out is None and sys.stdout.isatty():
+        raise UsageError("--format parquet is nothing to read on a terminal; let it go to a file, with > found.parquet")
     if checkpoint is not None and source is not None and source.join and source.time is not None:
         raise UsageError("--checkpoint cannot go on with files that are joined by time; leave it out")
     job = Job(
@@ -115,15 +127,19 @@ def stream(
         recordings=found,
         signal=source,
         doubt="mark" if allow_implausible else "refuse",
+        smoothing=smoothing,
         follow=follow,
         real_time=pace == "real-time",
         resumable=checkpoint is not None,
     )
-    if checkpoint is None or out is None or shown == "parquet":
+    if checkpoint is None or out is None:
         run_once(job, out, shown)
+        return
+    options = {"device": classifier.device, "precision": precision, "threads": threads, "format": shown}
+    of = describe_run(model, job, options)
+    if shown == "parquet":
+        run_to_parquet(job, out, checkpoint, of, checkpoint_every)
     else:
-        options = {"device": classifier.device, "precision": precision, "threads": threads, "format": shown}
-        of = describe_run(model, job, options)
         run_resumably(job, out, shown, checkpoint, of, checkpoint_every)
 
 

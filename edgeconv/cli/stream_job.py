@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TextIO, cast
 
 from .console import count, note
 from .interrupt import Ending, WholeCalls, WholeLines
@@ -17,10 +16,9 @@ from .keeper import Keeper, describe, say_finished
 from .pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping
 
-    from edgeconv.runtime import Prediction, StreamClassifier
+    from edgeconv.runtime import Prediction, Smoothing, StreamClassifier
     from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.intake import Doubt
     from edgeconv.runtime.sinks import Sink
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from edgeconv.runtime.sources.joined import Recording
     from edgeconv.runtime.sources.recording_source import RecordingSource
     from edgeconv.runtime.walk import Step, Walk
+
+    AnySink = Sink[Any]
 
 TextFormat = Literal["table", "jsonl", "csv"]
 Format = Literal["table", "jsonl", "csv", "parquet"]
@@ -45,6 +45,8 @@ class Job:
     recordings: list[Recording]
     signal: Signal | None = None
     doubt: Doubt = "refuse"
+    smoothing: Smoothing | None = None
+    """How windows become events, which then are what is written."""
     follow: bool = False
     real_time: bool = False
     resumable: bool = False
@@ -73,54 +75,42 @@ class Job:
             at_once = 1
         elif self.live:
             at_once = None
-        return Walk(self.streaming, self.recordings, open_source, at_once=at_once, wait=wait)
+        return Walk(self.streaming, self.recordings, open_source, at_once=at_once, smoothing=self.smoothing, wait=wait)
 
 
 def run_once(job: Job, path: Path | None, form: Format) -> None:
-    """Write all predictions to stdout, or to a file."""
+    """Write everything to stdout, or to a file."""
     from edgeconv.runtime.sinks.output import OutputFile
 
     output = None if path is None else OutputFile(path)
     pace = Pace(_hop_s(job), lambda: False) if job.real_time else None
     walk = job.walk(follow=job.follow, wait=pace.wait if pace else lambda _seconds: None)
-    labels = job.streaming.classifier.spec.labels
     with output or nullcontext(), WholeLines(cast("TextIO", output or sys.stdout)) as out:
-        sink = _open_sink(form, out, labels, marks=job.doubt == "mark")
-        with _summary(job, sink, pace) as written:
+        sink: AnySink
+        if form == "parquet":
+            binary = sys.stdout.buffer if output is None else output.binary
+            sink = WholeCalls(out, out.finish(lambda: open_parquet(job, binary)))
+        else:
+            sink = open_text(job, form, cast("TextIO", out), header=True)
+        with Results(job, walk, out, sink, pace) as results:
             for step in walk.steps():
-                _write(step, out, sink, walk, job, pace, written)
-
-
-def _open_sink(form: Format, out: WholeLines, labels: Sequence[str], *, marks: bool) -> Sink:
-    """Return the sink for stdout or a file; raises UsageError for Parquet on a terminal."""
-    from edgeconv.runtime import UsageError
-    from edgeconv.runtime.sinks import open_sink
-
-    if form != "parquet":
-        return open_sink(form, cast("TextIO", out), labels, marks=marks)
-    if sys.stdout.isatty():
-        raise UsageError("--format parquet is nothing to read on a terminal; let it go to a file, with > found.parquet")
-    from edgeconv.runtime.sinks.parquet import ParquetRows
-
-    return WholeCalls(out, out.finish(lambda: ParquetRows(sys.stdout.buffer, labels, marks=marks)))
+                results.take(step)
 
 
 def run_resumably(
     job: Job, path: Path, form: TextFormat, checkpoint: Path, of: Mapping[str, Any], every_s: float
-) -> None:
-    """Write all predictions to a file, going on where the run of this checkpoint was stopped.
+) -> bool:
+    """Write everything to a file, going on where the run of this checkpoint was stopped; return whether all is done.
 
     of: what the run does, by `describe_run`
     """
     from edgeconv.runtime.checkpoint import Checkpoint
     from edgeconv.runtime.errors import EdgeconvError
-    from edgeconv.runtime.sinks import open_sink
     from edgeconv.runtime.sinks.output import OutputFile
 
     kept = Checkpoint.read(checkpoint)
     if kept is not None:
         kept.require(of, checkpoint)
-    labels = job.streaming.classifier.spec.labels
     with (
         Ending(until="the current windows") as ending,
         OutputFile(path, kept.state["output"] if kept else None) as output,
@@ -140,15 +130,15 @@ def run_resumably(
             walk.restore(kept.state["walk"])
             if walk.done:
                 say_finished(checkpoint, path, walk)
-                return
+                return True
             note(f"{checkpoint}: goes on behind {count(walk.all_windows, 'window')}")
-        sink = open_sink(form, cast("TextIO", out), labels, header=kept is None, marks=job.doubt == "mark")
+        sink = open_text(job, form, cast("TextIO", out), header=kept is None)
         if kept is None:
             keeper.commit()
-        with _summary(job, sink, pace) as written:
+        with Results(job, walk, out, sink, pace) as results:
             try:
                 for step in walk.steps():
-                    _write(step, out, sink, walk, job, pace, written)
+                    results.take(step)
                     if step.whole and ending.wanted and not walk.done:
                         raise Stopped
                     if step.ended:
@@ -162,12 +152,55 @@ def run_resumably(
                 note(f"{checkpoint} keeps what was written down before this: the same command goes on from there")
                 raise
         ending.check()
+        return walk.done
 
 
-def usual_format(path: Path | None) -> TextFormat:
+def run_to_parquet(job: Job, path: Path, checkpoint: Path, of: Mapping[str, Any], every_s: float) -> None:
+    """Do so with a Parquet file, which cannot be gone on with: rows are kept in a file beside it until all are there.
+
+    of: what the run does, by `describe_run`
+    """
+    from edgeconv.runtime.checkpoint import Checkpoint
+    from edgeconv.runtime.sinks.from_lines import write_parquet
+
+    rows = path.with_name(f"{path.name}.rows")
+    kept = Checkpoint.read(checkpoint)
+    if kept is not None and path.exists() and not rows.exists():
+        kept.require(of, checkpoint)
+        walk = job.walk()
+        walk.restore(kept.state["walk"])
+        if walk.done:
+            say_finished(checkpoint, path, walk)
+            return
+    if run_resumably(job, rows, "jsonl", checkpoint, of, every_s):
+        labels = job.streaming.classifier.spec.labels
+        write_parquet(rows, path, labels, events=job.smoothing is not None, marks=job.doubt == "mark")
+        rows.unlink()
+
+
+def open_text(job: Job, form: TextFormat, stream: TextIO, *, header: bool) -> AnySink:
+    """Return the sink for what a job gives, windows or events; header: whether the stream is empty."""
+    from edgeconv.runtime.sinks import open_event_sink, open_sink
+
+    labels, marks = job.streaming.classifier.spec.labels, job.doubt == "mark"
+    if job.smoothing is not None:
+        return open_event_sink(form, stream, labels, header=header, marks=marks)
+    return open_sink(form, stream, labels, header=header, marks=marks)
+
+
+def open_parquet(job: Job, stream: BinaryIO) -> AnySink:
+    """Return the same for Parquet; raises DependencyError where pyarrow is not installed."""
+    from edgeconv.runtime.sinks.parquet import ParquetEvents, ParquetRows
+
+    labels, marks = job.streaming.classifier.spec.labels, job.doubt == "mark"
+    return (ParquetRows if job.smoothing is None else ParquetEvents)(stream, labels, marks=marks)
+
+
+def usual_format(path: Path | None) -> Format:
     """Return the format for a file, by its ending, or for stdout: a table on a terminal and JSON lines in a pipe."""
     if path is not None:
-        return "csv" if path.suffix == ".csv" else "jsonl"
+        endings: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
+        return endings.get(path.suffix, "jsonl")
     return "table" if sys.stdout.isatty() else "jsonl"
 
 
@@ -181,6 +214,7 @@ def describe_run(model: Path, job: Job, options: Mapping[str, Any]) -> dict[str,
         "hop": job.streaming.hop,
         "signal": job.signal.to_toml() if job.signal else "",
         "allow-implausible": job.doubt == "mark",
+        "smooth": "" if job.smoothing is None else str(job.smoothing),
         "pace": "real-time" if job.real_time else "max",
         "follow": job.follow,
     }
@@ -199,38 +233,44 @@ def classify(streaming: StreamClassifier, paths: Iterable[Path]) -> Iterator[tup
             yield step.recording.name, prediction
 
 
-@contextmanager
-def _summary(job: Job, sink: Sink, pace: Pace | None) -> Iterator[Counter[str]]:
-    """Say at the end, however it comes, what was done; count in what is given the windows of each recording."""
-    began_s = time.perf_counter()
-    written: Counter[str] = Counter()
-    try:
-        yield written
-    finally:
+class Results:
+    """Writes what a walk gives, and says at the end, however it comes, what was done; use it in a `with`."""
+
+    def __init__(self, job: Job, walk: Walk, out: WholeLines, sink: AnySink, pace: Pace | None) -> None:
+        """Write to the sink, whose lines go to `out`; the sink is closed at the end."""
+        self._job, self._walk, self._out, self._sink, self._pace = job, walk, out, sink, pace
+        self._began_s = time.perf_counter()
+        self._windows = self._events = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         try:
-            sink.close()
+            self._sink.close()
         finally:
-            seconds, windows = time.perf_counter() - began_s, written.total()
+            job, seconds = self._job, time.perf_counter() - self._began_s
+            events = "" if job.smoothing is None else f", {count(self._events, 'event')}"
             note(
-                f"{count(windows, 'window')} of {count(len(job.recordings), 'recording')} in {seconds:.2f} s: "
-                f"{windows / max(seconds, 1e-9):.0f} windows per second on {job.streaming.classifier.device}"
+                f"{count(self._windows, 'window')} of {count(len(job.recordings), 'recording')}{events} in "
+                f"{seconds:.2f} s: {self._windows / max(seconds, 1e-9):.0f} windows per second on "
+                f"{job.streaming.classifier.device}"
             )
-            if pace is not None:
-                note(pace.words())
+            if self._pace is not None:
+                note(self._pace.words())
 
-
-def _write(
-    step: Step, out: WholeLines, sink: Sink, walk: Walk, job: Job, pace: Pace | None, written: Counter[str]
-) -> None:
-    for prediction in step.predictions:
-        sink.write(step.recording.name, prediction)
-        written[step.recording.name] += 1
-    out.flush()
-    if pace is not None:
-        pace.answered(len(step.predictions))
-    _say(step, walk, job)
-    if pace is not None and step.ended:
-        pace.begin()
+    def take(self, step: Step) -> None:
+        """Write what a step gave; raises as `WholeLines.write` does."""
+        for said in step.predictions if self._job.smoothing is None else step.events:
+            self._sink.write(step.recording.name, said)
+        self._windows += len(step.predictions)
+        self._events += len(step.events)
+        self._out.flush()
+        if self._pace is not None:
+            self._pace.answered(len(step.predictions))
+        _say(step, self._walk, self._job)
+        if self._pace is not None and step.ended:
+            self._pace.begin()
 
 
 def _say(step: Step, walk: Walk, job: Job) -> None:

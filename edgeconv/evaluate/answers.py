@@ -8,19 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeconv.runtime import Event, EventStream, Prediction, Smoothing, StreamClassifier
+from edgeconv.runtime import Event, EventStream, Smoothing, StreamClassifier
 from edgeconv.runtime.conditioning.report import ConditionReport
+from edgeconv.runtime.conditioning.signal import Signal
 from edgeconv.runtime.events import UNKNOWN
+from edgeconv.runtime.intake import Doubt
 from edgeconv.runtime.sources.by_time import JoinedReport
-from edgeconv.runtime.sources.recording_source import RecordingSource
+from edgeconv.runtime.sources.joined import Recording
+from edgeconv.runtime.walk import Walk
 
 from .labelled import Truth
 from .spans import Span
 
 STRADDLES, UNLABELLED = -1, -2
 """In place of a window's true class: it lies in no single segment, or in no labelled time at all."""
-LEAST_CHUNK, CHUNK_WINDOWS = 4096, 8
-"""Timesteps pushed at once: so many, or so many windows where these are longer."""
 
 
 @dataclass(frozen=True)
@@ -49,44 +50,42 @@ def names_with_unknown(labels: Sequence[str]) -> tuple[str, ...]:
 
 def answer(
     streaming: StreamClassifier,
-    source: RecordingSource,
-    name: str,
+    recording: Recording,
     truth: Truth,
     smoothing: Smoothing,
-    as_unknown: Sequence[str],
+    as_unknown: Sequence[str] = (),
+    signal: Signal | None = None,
+    doubt: Doubt = "refuse",
 ) -> Answers:
-    """Classify a recording, piece by piece; of each window its probabilities are kept. No event reaches over a gap.
+    """Classify a recording as `edgeconv stream` does; of each window its probabilities are kept.
 
     as_unknown: labels of the model whose segments count as `unknown`
-    Raises what `RecordingSource.pieces` and `StreamClassifier.push` raise.
+    Raises what `Walk.steps` raises.
     """
-    spec = streaming.classifier.spec
-    hop_s = streaming.hop / spec.sampling_rate_hz
-    streams = EventStream(spec.labels, hop_s), EventStream(spec.labels, hop_s, smoothing)
-    events: tuple[list[Event], list[Event]] = [], []
+    spec, walk = streaming.classifier.spec, Walk.over_files(streaming, [recording], signal, doubt)
+    rate_hz = spec.sampling_rate_hz
+    streams = [EventStream(spec.labels, streaming.hop / rate_hz, each) for each in (Smoothing(), smoothing)]
+    events: tuple[list[Event], ...] = ([], [])
     rows = [np.empty((0, len(spec.labels)), np.float32)]
     begins: list[float] = []
     timesteps = 0
-    for piece in source.pieces():
-        if piece.begins:
-            streaming.reset(piece.start_s)
-            for stream, found in zip(streams, events, strict=True):
-                found += stream.finish()
-        timesteps = round(piece.start_s * spec.sampling_rate_hz) + len(piece.samples)
-        predictions: list[Prediction] = streaming.push(piece.samples)
-        rows += [prediction.probabilities[None] for prediction in predictions]
-        begins += [prediction.start_s for prediction in predictions]
+    for step in walk.steps():
+        timesteps = max(timesteps, round(step.end_s * rate_hz))
+        rows += [prediction.probabilities[None] for prediction in step.predictions]
+        begins += [prediction.start_s for prediction in step.predictions]
         for stream, found in zip(streams, events, strict=True):
-            found += [event for prediction in predictions for event in stream.push(prediction)]
-    for stream, found in zip(streams, events, strict=True):
-        found += stream.finish()
+            if step.begins or step.ended:  # no event reaches over a gap
+                found += stream.finish()
+            found += [event for prediction in step.predictions for event in stream.push(prediction)]
     probabilities = np.concatenate(rows)
     known = [label for label in spec.labels if label not in as_unknown]
-    spans = truth.spans(spec.sampling_rate_hz, timesteps, known)
-    starts = np.rint(np.array(begins) * spec.sampling_rate_hz).astype(np.int64)
+    spans = truth.spans(rate_hz, timesteps, known)
+    starts = np.rint(np.array(begins) * rate_hz).astype(np.int64)
     class_ids = true_classes(starts, spec.window, spans, names_with_unknown(spec.labels))
     raw, smoothed = map(tuple, events)
-    return Answers(name, truth.subject, timesteps, spans, class_ids, probabilities, raw, smoothed, source.report)
+    return Answers(
+        recording.name, truth.subject, timesteps, spans, class_ids, probabilities, raw, smoothed, walk.report
+    )
 
 
 def true_classes(

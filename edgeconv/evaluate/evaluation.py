@@ -16,9 +16,9 @@ from edgeconv.runtime.conditioning.signal import Signal
 from edgeconv.runtime.errors import InputError
 from edgeconv.runtime.events import change_delay_s
 from edgeconv.runtime.intake import Doubt
-from edgeconv.runtime.sources.recording_source import RecordingSource
+from edgeconv.runtime.sources.joined import Recording
 
-from .answers import CHUNK_WINDOWS, LEAST_CHUNK, Answers, answer
+from .answers import Answers, answer
 from .events import EventScores, score_events
 from .labelled import Truth
 from .reliability import Reliability, reliability
@@ -139,12 +139,11 @@ def evaluate(
     if not used & (set(spec.labels) - set(as_unknown)):
         raise InputError(f"the labels are {_few(sorted(used))}; the model knows {', '.join(spec.labels)}")
     answers = []
-    chunk = max(LEAST_CHUNK, CHUNK_WINDOWS * spec.window)
     for number, (name, path) in enumerate(labelled.items()):
         if progress is not None:
             progress(number)
-        source = RecordingSource(path if isinstance(path, tuple) else (path,), spec, signal, chunk, doubt=doubt)
-        answers.append(answer(streaming, source, name, truths[name], smoothing, as_unknown))
+        recording = Recording(name, path if isinstance(path, tuple) else (path,))
+        answers.append(answer(streaming, recording, truths[name], smoothing, as_unknown, signal, doubt))
     ends_s = {found.name: found.timesteps / spec.sampling_rate_hz for found in answers}
     beyond = {name: truths[name].segments[-1].end_s - end_s for name, end_s in ends_s.items()}
     sides = []

@@ -165,7 +165,9 @@ def encode(found: list[Prediction], name: str, spec: ModelSpec, format_: Format)
     from edgeconv.runtime.sinks.parquet import ParquetRows
 
     binary, text = io.BytesIO(), io.StringIO()
-    sink: Sink = ParquetRows(binary, spec.labels) if format_ == "parquet" else open_sink(format_, text, spec.labels)
+    sink: Sink[Prediction] = (
+        ParquetRows(binary, spec.labels) if format_ == "parquet" else open_sink(format_, text, spec.labels)
+    )
     for prediction in found:
         sink.write(name, prediction)
     sink.close()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class Event:
     """When a live stream knew of it: the end of the window that decided it."""
     windows: int
     """How many predictions speak for it."""
+    implausible: tuple[str, ...] = ()
+    """What was found in the stream until its last window, as in `Prediction.implausible`."""
 
 
 @dataclass(slots=True)
@@ -53,10 +56,19 @@ class _Run:
     """float64 [classes + 1]: averaged probabilities, and the highest of each window, added up."""
     known_s: float = math.inf
     windows: int = 0
+    implausible: tuple[str, ...] = ()
 
     def take(self, other: _Run) -> None:
         self.windows += other.windows
         self.sums += other.sums
+        self.implausible = tuple(dict.fromkeys((*self.implausible, *other.implausible)))
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__} | {"sums": self.sums.copy()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> _Run:
+        return cls(**{**state, "sums": state["sums"].copy(), "implausible": tuple(state["implausible"])})
 
 
 @dataclass
@@ -102,7 +114,8 @@ class EventStream:
         begin = prediction.start_s if self._end_s is None else centre - self.hop_s / 2
         until = min(centre + self.hop_s / 2, prediction.end_s)
         self._end_s = prediction.end_s
-        window = _Run(said, begin, begin, np.append(averaged, averaged.max()), windows=1)
+        sums = np.append(averaged, averaged.max())
+        window = _Run(said, begin, begin, sums, windows=1, implausible=prediction.implausible)
         force, waiting = self._force, self._waiting
         if force is not None and said == force.class_id:
             if waiting is not None:
@@ -141,6 +154,26 @@ class EventStream:
             force.known_s = end_s
         return [] if force is None else [self._event(force, end_s)]
 
+    def state(self) -> dict[str, Any]:
+        """Return all that the next push depends on, as a copy."""
+        force, waiting = self._force, self._waiting
+        return {
+            "force": None if force is None else force.state(),
+            "waiting": None if waiting is None else waiting.state(),
+            "end_s": self._end_s,
+            "votes": list(self._votes),
+            "sums": self._sums.copy(),
+            "weight": self._weight,
+            "last_s": self._last_s,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of a stream with the same labels, hop and smoothing."""
+        self._force, self._waiting = (None if state[n] is None else _Run.of(state[n]) for n in ("force", "waiting"))
+        self._end_s, self._weight, self._last_s = state["end_s"], state["weight"], state["last_s"]
+        self._votes = deque(state["votes"], maxlen=self.smoothing.majority)
+        self._sums = state["sums"].copy()
+
     def _average(self, prediction: Prediction) -> tuple[NDArray[np.float64], int]:
         """Return averaged probabilities, float64 [classes], and the class that leads."""
         smoothing, probabilities = self.smoothing, prediction.probabilities.astype(np.float64)
@@ -166,7 +199,7 @@ class EventStream:
 
     def _event(self, run: _Run, end_s: float) -> Event:
         label, confidence = self._names[run.class_id], float(run.sums[run.class_id]) / run.windows
-        return Event(label, run.start_s, end_s, confidence, run.known_s, run.windows)
+        return Event(label, run.start_s, end_s, confidence, run.known_s, run.windows, run.implausible)
 
 
 def change_delay_s(smoothing: Smoothing, window_s: float, hop_s: float) -> float:

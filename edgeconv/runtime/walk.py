@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .conditioning.report import ConditionReport
+from .conditioning.signal import Signal
 from .errors import EdgeconvError
+from .events import Event, EventStream
+from .intake import Doubt
 from .plausibility.plausible import Finding
 from .portions import Portions
+from .smoothing import Smoothing
 from .sources.by_time import JoinedReport
 from .sources.joined import Recording
 from .sources.recording_source import RecordingSource
@@ -26,8 +30,14 @@ class Step:
 
     recording: Recording
     predictions: Sequence[Prediction] = ()
+    events: Sequence[Event] = ()
+    """What ended, where predictions are smoothed to events. No event reaches over a gap."""
     findings: Sequence[Finding] = ()
     """What was newly found implausible."""
+    begins: bool = False
+    """Whether the predictions are the first ones of a recording, or behind a gap."""
+    end_s: float = 0.0
+    """Time of the recording up to which this goes."""
     ended: bool = False
     whole: bool = True
     """Whether the walk can go on from here; not amid what is left at a recording's end, or before an error."""
@@ -57,17 +67,22 @@ class Walk:
         open_source: Callable[[Recording], RecordingSource],
         *,
         at_once: int | None,
+        smoothing: Smoothing | None = None,
         wait: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         """Walk through these recordings.
 
         at_once: windows of a file that are answered in one run, 1 for a live source; None answers what has come
+        smoothing: how predictions become events; without it there are none
         wait: called before a portion is answered, with the time at which it ends, in seconds from the recording's start
         """
         self._streaming, self._recordings, self._open = streaming, tuple(recordings), open_source
         spec = streaming.classifier.spec
         self._rate_hz = spec.sampling_rate_hz
         self._portions = Portions(spec.window, streaming.hop, self._rate_hz, at_once)
+        self._events = None
+        if smoothing is not None:
+            self._events = EventStream(spec.labels, streaming.hop / self._rate_hz, smoothing)
         self._wait = wait
         self._source: RecordingSource | None = None
         self._ended = False
@@ -83,6 +98,22 @@ class Walk:
         """Of this recording."""
         self.all_windows = 0
         """Of all recordings."""
+
+    @classmethod
+    def over_files(
+        cls,
+        streaming: StreamClassifier,
+        recordings: Sequence[Recording],
+        signal: Signal | None = None,
+        doubt: Doubt = "refuse",
+    ) -> Walk:
+        """Return the way through files, of which a signal may say more, as everything that classifies files goes."""
+        spec = streaming.classifier.spec
+
+        def open_source(recording: Recording) -> RecordingSource:
+            return RecordingSource(recording.paths, spec, signal, rows_at_once(spec.window), doubt=doubt)
+
+        return cls(streaming, recordings, open_source, at_once=windows_at_once(spec.window, streaming.hop))
 
     @property
     def done(self) -> bool:
@@ -111,10 +142,11 @@ class Walk:
                 # What came before it is answered all the same.
                 for step in self._answer(recording, final=True):
                     yield replace(step, whole=False)
+                yield Step(recording, events=self._last_events(), whole=False)
                 raise
             yield from self._answer(recording, final=True)
             self.number, self._ended = self.number + 1, True
-            yield Step(recording, ended=True)
+            yield Step(recording, events=self._last_events(), ended=True)
             self.samples = self.windows = self._said = 0
 
     def state(self) -> dict[str, Any]:
@@ -131,6 +163,7 @@ class Walk:
                 "source": self._source.state(),
                 "portions": self._portions.state(),
                 "stream": self._streaming.state(),
+                "events": None if self._events is None else self._events.state(),
             }
         return {"recordings_done": self.number, "windows": self.all_windows, "recording": within}
 
@@ -144,21 +177,33 @@ class Walk:
             self._stretch = (within["stretch"][0], within["stretch"][1])
             self._portions.restore(within["portions"])
             self._streaming.restore(within["stream"])
+            if self._events is not None:
+                self._events.restore(within["events"])
 
     def _answer(self, recording: Recording, *, final: bool) -> Iterator[Step]:
         while (portion := self._portions.take(final=final)) is not None:
-            self._wait(portion.start_s + len(portion.samples) / self._rate_hz)
+            end_s = portion.start_s + len(portion.samples) / self._rate_hz
+            self._wait(end_s)
+            events: list[Event] = []
             if portion.begins:
                 self._streaming.reset(portion.start_s)
                 self._stretch = (portion.start_s, self.samples)
+                events += self._last_events()
             predictions = [self._mark(each) for each in self._streaming.push(portion.samples)]
+            if self._events is not None:
+                events += [event for prediction in predictions for event in self._events.push(prediction)]
             self.samples += len(portion.samples)
             self.windows += len(predictions)
             self.all_windows += len(predictions)
             assert self._source is not None
             findings = self._source.findings[self._said :]
             self._said += len(findings)
-            yield Step(recording, predictions, findings, whole=not self._source.read_out)
+            whole = not self._source.read_out
+            yield Step(recording, predictions, events, findings, portion.begins, end_s, whole=whole)
+
+    def _last_events(self) -> list[Event]:
+        """Return the event that the end of a stretch ends."""
+        return [] if self._events is None else self._events.finish()
 
     def _mark(self, prediction: Prediction) -> Prediction:
         """Say in a prediction what was found in the recording up to the end of its window."""

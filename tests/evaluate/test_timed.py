@@ -12,7 +12,7 @@ from edgeconv.evaluate.scores import score
 from edgeconv.evaluate.spans import Span
 from edgeconv.evaluate.timed import score_time
 from edgeconv.runtime import Classifier, InputError, Smoothing, StreamClassifier
-from edgeconv.runtime.sources.recording_source import RecordingSource
+from edgeconv.runtime.sources.joined import Recording
 
 LABELS = ("still", "walk", "run")  # those of the tiny model: windows of 4 samples at 10 Hz, hop 2
 NAMES = (*LABELS, "unknown")
@@ -178,8 +178,8 @@ def test_an_hour_of_samples_is_not_held_in_memory(tiny, tmp_path):
     tracemalloc.start()
     try:
         truth = Truth((Segment(0, 300_000, "run"),), None)
-        source = RecordingSource([tmp_path / "long.npy"], tiny.spec)
-        found = answer(StreamClassifier(tiny, 1000), source, "long", truth, Smoothing(hold_s=500), [])
+        recording = Recording("long", (tmp_path / "long.npy",))
+        found = answer(StreamClassifier(tiny, 1000), recording, truth, Smoothing(hold_s=500))
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

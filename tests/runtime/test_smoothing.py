@@ -1,6 +1,7 @@
 """How predictions become events: the written form, the laws, and cases with their numbers written out."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.runtime import EventStream, InputError, Prediction, Smoothing, StreamClassifier, UsageError
+from edgeconv.runtime.checkpoint import Checkpoint
 from edgeconv.runtime.events import change_delay_s
 
 LABELS = ("still", "walk", "run")
@@ -99,6 +101,25 @@ def test_what_a_stream_said_before_leaves_no_trace_in_the_next_recording(rows, s
         stream.finish()
     found = [event for prediction in predictions(rows) for event in stream.push(prediction)] + stream.finish()
     assert found == events_of(rows, smoothing)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(rows=rows_of_any, smoothing=smoothings, left=st.integers(0, 40), marked=st.integers(0, 40))
+def test_a_stream_that_is_left_anywhere_and_gone_on_with_says_the_same(rows, smoothing, left, marked, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "events.ckpt"
+    found = [replace(one, implausible=("unit",) * (at >= marked)) for at, one in enumerate(predictions(rows))]
+    whole = EventStream(LABELS, HOP / RATE_HZ, smoothing)
+    expected = [event for one in found for event in whole.push(one)] + whole.finish()
+    stream, events = EventStream(LABELS, HOP / RATE_HZ, smoothing), []
+    for at, one in enumerate(found):
+        if at == left:
+            Checkpoint({}, stream.state()).write(path)
+            stream.push(one)  # what comes behind a state changes nothing in it
+            stream = EventStream(LABELS, HOP / RATE_HZ, smoothing)
+            stream.restore(Checkpoint.read(path).state)
+        events += stream.push(one)
+    assert events + stream.finish() == expected
+    assert any(event.implausible for event in expected) == (marked < len(found))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from ..errors import UsageError
 from ..sources.say import Say, to_nobody
 from .csv_rows import CsvRows
+from .events import EventCsv, EventLines, EventTable
 from .json_lines import JsonLines
 from .served import ServedLines, ServedSink
 from .sink import Sink
 from .table import TextTable
 
-__all__ = ["ServedSink", "Sink", "open_served", "open_sink"]
+if TYPE_CHECKING:
+    from ..events import Event
+    from ..stream import Prediction
+
+__all__ = ["ServedSink", "Sink", "open_event_sink", "open_served", "open_sink"]
 
 SINKS: dict[str, type[CsvRows] | type[JsonLines] | type[TextTable]] = {
     "table": TextTable,
     "jsonl": JsonLines,
     "csv": CsvRows,
+}
+EVENT_SINKS: dict[str, type[EventCsv] | type[EventLines] | type[EventTable]] = {
+    "table": EventTable,
+    "jsonl": EventLines,
+    "csv": EventCsv,
 }
 
 
@@ -29,7 +39,7 @@ def open_sink(
     *,
     header: bool = True,
     marks: bool = False,
-) -> Sink:
+) -> Sink[Prediction]:
     """Return a sink that writes predictions to a stream; the stream stays the caller's to close.
 
     table: aligned columns for a terminal, with the most probable label and the runner-up
@@ -43,9 +53,29 @@ def open_sink(
     marks: whether each prediction also names what was found implausible in its stream, `implausible`
     Raises UsageError for another format.
     """
+    _require_format(format)
+    return SINKS[format](stream, labels, header=header, marks=marks)
+
+
+def open_event_sink(
+    format: Literal["table", "jsonl", "csv"],  # noqa: A002
+    stream: TextIO,
+    labels: Sequence[str],
+    *,
+    header: bool = True,
+    marks: bool = False,
+) -> Sink[Event]:
+    """Return a sink that writes events to a stream: recording, start_s, end_s, label, confidence, known_s, windows.
+
+    The rest as for `open_sink`; the first columns of csv are those of a `labels.csv`. A table leaves `known_s` out.
+    """
+    _require_format(format)
+    return EVENT_SINKS[format](stream, labels, header=header, marks=marks)
+
+
+def _require_format(format: str) -> None:  # noqa: A002
     if format not in SINKS:
         raise UsageError(f"there is no output format {format!r}; expected one of {', '.join(SINKS)}")
-    return SINKS[format](stream, labels, header=header, marks=marks)
 
 
 def open_served(

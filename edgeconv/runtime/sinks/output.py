@@ -7,7 +7,7 @@ import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from ..checkpoint import sync_folder
 from ..errors import InputError
@@ -60,6 +60,11 @@ class OutputFile:
         self._file.write(data)
         self._length += len(data)
         return len(text)
+
+    @property
+    def binary(self) -> BinaryIO:
+        """The file itself, for a format that is no text; what is written there is not counted by `commit`."""
+        return self._file
 
     def flush(self) -> None:
         """Let everybody see what was written; raises OSError."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from ..events import Event
     from ..stream import Prediction
 
+Said = TypeVar("Said", "Prediction", "Event", contravariant=True)
 
-class Sink(Protocol):
-    """Takes predictions; each becomes one whole line, handed to the stream in one call."""
 
-    def write(self, recording: str, prediction: Prediction) -> None:
-        """Write what was predicted for one window of a recording."""
+class Sink(Protocol[Said]):
+    """Takes predictions, or events; each becomes one whole line, handed to the stream in one call."""
+
+    def write(self, recording: str, said: Said, /) -> None:
+        """Write what was said of one window of a recording, or of a stretch of it."""
         ...
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ class TextTable:
         """
         self._stream, self._marks = stream, marks
         self._labels = tuple(labels)
-        self._label = min(LABEL_LIMIT, max(len("runner-up"), *(_measure(_clean(label)) for label in labels)))
+        self._label = label_width(labels)
         low, high = RECORDING_LIMITS
         self._recording = min(high, max(low, LINE - OTHERS - 2 * self._label))
         if header:
@@ -59,11 +59,16 @@ class TextTable:
         self, recording: str, start: str, end: str, label: str, percent: str, second: str, runner_up: str
     ) -> None:
         name, label, runner_up = (
-            _fit(recording, self._recording),
-            _fit(label, self._label),
-            _fit(runner_up, self._label),
+            fit(recording, self._recording),
+            fit(label, self._label),
+            fit(runner_up, self._label),
         )
         self._stream.write(f"{name} {start:>8} {end:>8}  {label} {percent:>4} {second:>4} {runner_up}".rstrip() + "\n")
+
+
+def label_width(labels: Sequence[str]) -> int:
+    """Return how many characters of a line labels take."""
+    return min(LABEL_LIMIT, max(len("runner-up"), *(_measure(_clean(label)) for label in labels)))
 
 
 def _measure(text: str) -> int:
@@ -77,7 +82,7 @@ def _clean(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _fit(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
     """Return the text shortened in the middle, or filled with spaces, to this width."""
     text = _clean(text)
     shown, keep = text, len(text)

@@ -61,8 +61,8 @@ def test_each_prediction_is_a_row_and_row_groups_are_of_bounded_size(monkeypatch
     ]  # fmt: skip
     for at, (row, prediction) in enumerate(zip(table.to_pylist(), found, strict=True)):
         assert list(row.values()) == [
-            f"r{at % 2}", prediction.start_s, prediction.end_s, prediction.label, prediction.confidence,
-            *prediction.probabilities.tolist(),
+            f"r{at % 2}", round(prediction.start_s, 6), round(prediction.end_s, 6), prediction.label,
+            prediction.confidence, *prediction.probabilities.tolist(),
         ]  # fmt: skip
     assert not stream.closed
 
