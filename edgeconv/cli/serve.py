@@ -96,7 +96,8 @@ def serve(
     """
     from edgeconv.runtime import Classifier, UsageError
     from edgeconv.runtime.checkpoint import Checkpoint
-    from edgeconv.runtime.serving import Contract, Service
+    from edgeconv.runtime.device_stream import Contract
+    from edgeconv.runtime.serving import Service
     from edgeconv.runtime.shards import Shard
     from edgeconv.runtime.sinks import open_served
     from edgeconv.runtime.sources.live import open_live
@@ -159,7 +160,9 @@ def _run(service: Service, ending: Ending, report_s: float, keeper: ServiceKeepe
             if time.monotonic() - reported_s >= report_s:
                 reported_s = time.monotonic()
                 say()
-        if keeper is not None:
+        if keeper is None:
+            service.finish()
+        else:
             keeper.write()
             service.source.acknowledge()
     finally:

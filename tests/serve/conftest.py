@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ import pytest
 PATIENCE_S = 20.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
@@ -35,6 +36,40 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIEN
         assert time.monotonic() < deadline, f"waited {patience_s} s in vain for {what}"
         time.sleep(0.02)
     return found
+
+
+def as_json(samples: np.ndarray) -> str:
+    return json.dumps({"acc_x": samples[:, 0].tolist(), "acc_y": samples[:, 1].tolist(), "battery": "good"})
+
+
+def by_device(windows: list[dict[str, Any]]) -> tuple[dict[str, dict[float, str]], int]:
+    """Return start → label of every device, each window once; and how many came again."""
+    ids = Counter(window["id"] for window in windows)
+    found: dict[str, dict[float, str]] = {}
+    for window in windows:
+        found.setdefault(window["device"], {})[window["start_s"]] = window["label"]
+    return found, sum(ids.values()) - len(ids)
+
+
+# Tests are imported by file, so they cannot import these.
+@pytest.fixture(scope="session", name="free_port")
+def _free_port() -> Callable[..., int]:
+    return free_port
+
+
+@pytest.fixture(scope="session", name="wait_for")
+def _wait_for() -> Callable[..., Any]:
+    return wait_for
+
+
+@pytest.fixture(scope="session", name="as_json")
+def _as_json() -> Callable[..., str]:
+    return as_json
+
+
+@pytest.fixture(scope="session", name="by_device")
+def _by_device() -> Callable[..., Any]:
+    return by_device
 
 
 class Broker:
@@ -157,6 +192,12 @@ class Client:
     def send(self, topic: str, payload: str | bytes) -> None:
         self._to_send.put((topic, payload))
 
+    def send_samples(
+        self, device: str, samples: np.ndarray, make: Callable[[np.ndarray], str | bytes] = as_json, at_once: int = 4
+    ) -> None:
+        for start in range(0, len(samples), at_once):
+            self.send(f"sensors/{device}/imu", make(samples[start : start + at_once]))
+
     def _send(self) -> None:
         while (message := self._to_send.get()) is not None:
             # paho lets a new message go ahead of those that it sends again after a reconnect.
@@ -212,6 +253,11 @@ class Serving:
         for reader in self._readers:
             reader.start()
 
+    @property
+    def windows(self) -> list[dict[str, Any]]:
+        """The predictions that it has written to stdout."""
+        return [json.loads(line) for line in self.lines]
+
     @staticmethod
     def _read(stream: Any, into: list[str]) -> None:
         into.extend(line.rstrip("\n").removeprefix("edgeconv: ") for line in stream)
@@ -244,11 +290,11 @@ class Serving:
 
 @pytest.fixture
 def serve(models: Path) -> Iterator[Callable[..., Serving]]:
-    """Start `edgeconv serve` with the tiny model; what still runs after the test is killed."""
+    """Start `edgeconv serve`, with the tiny model where none is named; what still runs after the test is killed."""
     started: list[Serving] = []
 
-    def serve(*arguments: object, **options: Any) -> Serving:
-        started.append(Serving(models / "tiny.onnx", *arguments, **options))
+    def serve(*arguments: object, model: Path = models / "tiny.onnx", **options: Any) -> Serving:
+        started.append(Serving(model, *arguments, **options))
         return started[-1]
 
     yield serve

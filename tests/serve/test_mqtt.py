@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
 from itertools import cycle
 
 import numpy as np
@@ -18,36 +16,8 @@ from edgeconv.runtime.sources.mqtt import MqttSource, device_pattern
 from edgeconv.runtime.sources.mqtt_client import Address, public
 from edgeconv.runtime.stream import StreamClassifier
 
-PATIENCE_S = 20.0
 
-
-def wait_for(condition, what, patience_s=PATIENCE_S):
-    deadline = time.monotonic() + patience_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {patience_s} s in vain for {what}"
-        time.sleep(0.02)
-    return found
-
-
-def as_json(samples):
-    return json.dumps({"acc_x": samples[:, 0].tolist(), "acc_y": samples[:, 1].tolist(), "battery": "good"})
-
-
-def by_device(windows):
-    """Start → label of every device, each window once; and how many came again."""
-    ids = Counter(window["id"] for window in windows)
-    found = {}
-    for window in windows:
-        found.setdefault(window["device"], {})[window["start_s"]] = window["label"]
-    return found, sum(ids.values()) - len(ids)
-
-
-def send(client, device, samples, make=as_json, at_once=4):
-    for start in range(0, len(samples), at_once):
-        client.send(f"sensors/{device}/imu", make(samples[start : start + at_once]))
-
-
-def test_two_processes_under_one_name_do_not_fight_for_ever(broker, monkeypatch):
+def test_two_processes_under_one_name_do_not_fight_for_ever(broker, monkeypatch, wait_for):
     monkeypatch.setattr("edgeconv.runtime.sources.mqtt_client.BACK_OFF_S", (0.05, 0.1))
     twins = [MqttSource(f"{broker.url}/sensors/+/imu", Decoder(("a",)), "twin") for _ in range(2)]
     with pytest.raises(InputError, match="is another process connected as 'twin'"):
@@ -57,7 +27,7 @@ def test_two_processes_under_one_name_do_not_fight_for_ever(broker, monkeypatch)
 
 
 def test_what_was_taken_before_a_crash_is_not_taken_again_after_it(
-    broker, connect, models, samples_of, expected, monkeypatch
+    broker, connect, models, samples_of, expected, monkeypatch, by_device
 ):
     """State kept before the acknowledgement, and then the end: whoever restores it goes on to the very sample."""
 
@@ -89,7 +59,7 @@ def test_what_was_taken_before_a_crash_is_not_taken_again_after_it(
     sender = connect(broker)
     for start in range(0, 40, 2):
         for device in range(3):
-            send(sender, f"d{device}", samples_of(device)[start : start + 2])
+            sender.send_samples(f"d{device}", samples_of(device)[start : start + 2])
     crashes = 0
     deadline = time.monotonic() + 30
     while len({window["id"] for window in reader.windows}) < 3 * 19:
@@ -133,8 +103,7 @@ def test_predictions_that_cannot_arrive_are_an_error_when_the_time_is_up(broker,
     sink.close()
 
 
-def test_messages_of_qos_0_are_bounded_and_what_is_left_out_is_said(broker, connect, monkeypatch):
-
+def test_messages_of_qos_0_are_bounded_and_what_is_left_out_is_said(broker, connect, monkeypatch, wait_for):
     monkeypatch.setattr("edgeconv.runtime.sources.mqtt.UNBOUNDED", 10)
     source = MqttSource(f"{broker.url}/sensors/+/imu", Decoder(("a",)), "bounded")
     sender = connect(broker)
@@ -230,7 +199,7 @@ def test_an_address_names_broker_user_and_topic(url, shown, who):
     assert "ss" not in public(url)
 
 
-def test_what_was_acknowledged_before_the_end_is_not_sent_again(broker, connect):
+def test_what_was_acknowledged_before_the_end_is_not_sent_again(broker, connect, wait_for):
     """Also where the broker is still sending when the connection is closed."""
     sender = connect(broker)
     source = MqttSource(f"{broker.url}/sensors/+/imu", Decoder(("a",)), "ending")

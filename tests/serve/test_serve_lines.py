@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import socket
-import time
 import tty
 
 import pytest
@@ -14,33 +12,11 @@ import pytest
 PATIENCE_S = 20.0
 
 
-def wait_for(condition, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain for {what}"
-        time.sleep(0.02)
-    return found
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def as_csv(samples):
     return "".join(f"{x},{y}\n" for x, y in samples.tolist()).encode()
 
 
-def by_device(lines):
-    found = {}
-    for line in lines:
-        window = json.loads(line)
-        found.setdefault(window["device"], {})[window["start_s"]] = window["label"]
-    return found
-
-
-def test_devices_that_connect_are_answered(serve, samples_of, expected):
+def test_devices_that_connect_are_answered(serve, samples_of, expected, wait_for, by_device, free_port):
     port = free_port()
     serving = serve("--from", f"tcp-listen://127.0.0.1:{port}").ready()
     devices = {}
@@ -50,11 +26,11 @@ def test_devices_that_connect_are_answered(serve, samples_of, expected):
         connection.sendall(b"acc_x,acc_y\n" + as_csv(samples_of(device)))
         connection.close()
     wait_for(lambda: len(serving.lines) >= 3 * 19, "all windows")
-    assert by_device(serving.lines) == {name: expected(device) for name, device in devices.items()}
+    assert by_device(serving.windows)[0] == {name: expected(device) for name, device in devices.items()}
     assert serving.end() == 0
 
 
-def test_datagrams_are_answered(serve, samples_of, expected):
+def test_datagrams_are_answered(serve, samples_of, expected, wait_for, by_device, free_port):
     port = free_port(socket.SOCK_DGRAM)
     serving = serve("--from", f"udp://127.0.0.1:{port}", "--payload", "float32").ready()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -63,7 +39,7 @@ def test_datagrams_are_answered(serve, samples_of, expected):
             sender.send(samples_of(0)[start : start + 8].tobytes())
         name = "{}:{}".format(*sender.getsockname())
         wait_for(lambda: len(serving.lines) >= 19, "all windows")
-    assert by_device(serving.lines) == {name: expected(0)}
+    assert by_device(serving.windows)[0] == {name: expected(0)}
     assert serving.end() == 0
 
 
@@ -77,12 +53,12 @@ def port():
     os.close(ours)
 
 
-def test_a_serial_port_is_a_device(serve, port, samples_of, expected):
+def test_a_serial_port_is_a_device(serve, port, samples_of, expected, wait_for, by_device):
     ours, name = port
     serving = serve("--from", f"serial://{name}?baud=9600").ready()
     os.write(ours, b"7,0.5\n" + as_csv(samples_of(0)))  # the first line may be the end of one
     wait_for(lambda: len(serving.lines) >= 19, "all windows")
-    assert by_device(serving.lines) == {name: expected(0)}
+    assert by_device(serving.windows)[0] == {name: expected(0)}
     assert serving.end() == 0
 
 
@@ -92,7 +68,7 @@ def test_a_serial_port_that_is_not_there_is_named(serve):
     assert serving.notes[-1].startswith("error: /dev/no_such_port cannot be opened (")
 
 
-def test_a_serial_port_that_breaks_is_opened_again(port, monkeypatch, samples_of):
+def test_a_serial_port_that_breaks_is_opened_again(port, monkeypatch, samples_of, wait_for):
     from edgeconv.runtime.sources.live import open_live
     from edgeconv.runtime.sources.messages import Arrival, Decoder, Loss
 
@@ -111,7 +87,7 @@ def test_a_serial_port_that_breaks_is_opened_again(port, monkeypatch, samples_of
     source.close()
 
 
-def test_a_reader_that_is_gone_ends_it_quietly(serve, samples_of):
+def test_a_reader_that_is_gone_ends_it_quietly(serve, samples_of, free_port):
     port = free_port()
     reading, writing = os.pipe()
     serving = serve("--from", f"tcp-listen://127.0.0.1:{port}", stdout=writing).ready()
