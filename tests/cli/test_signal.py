@@ -105,6 +105,28 @@ def test_another_rate_with_jitter_and_dates_is_resampled(run, save, motion, expe
     assert np.mean(agree) > 0.97  # one window of 45 may be a tie
 
 
+def test_times_that_nobody_mentioned_are_read_past_at_the_model_s_rate_and_refused_at_another(
+    run, save, motion, expected
+):
+    begin, names = 1_772_323_200_000, ("Time (ms)", *CHANNELS)
+    form = ["%d", *["%.9g"] * 6]
+    same = run(
+        "stream", HAR, save("plain.csv", np.column_stack([begin + np.arange(3000) * 20, motion]), names, form=form)
+    )
+    assert same.out == expected.out
+    path = save("fast.csv", np.column_stack([begin + np.arange(3000) * 10, motion]), names, form=form)
+    refused = run("stream", HAR, path)
+    assert (refused.code, refused.out) == (3, "")
+    assert refused.error.endswith(
+        "fast.csv: the column 'Time (ms)' shows 100 Hz in ms, and the model wants 50 Hz; "
+        "give --time-column 'Time (ms):ms' to resample, or --rate 50 if the column means something else"
+    )
+    assert "fast: resampled from 100 Hz" in run("stream", HAR, path, "--time-column", "Time (ms):ms").err
+    assert said(run("stream", HAR, path, "--rate", 50).predictions) == said(expected.predictions)
+    (path.parent / "labels.csv").write_text("recording,start_s,end_s,label\nfast,0,60,SITTING\n")
+    assert "shows 100 Hz in ms" in run("evaluate", HAR, path, "--labels", path.parent / "labels.csv").error
+
+
 def test_two_files_without_header_are_joined_and_named_by_their_star(run, save, motion, expected):
     for sensor, part in (("acc", motion[:, :3]), ("gyro", motion[:, 3:])):
         save(f"{sensor}_exp1.txt", part, None, " ")

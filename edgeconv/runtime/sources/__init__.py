@@ -17,6 +17,7 @@ from .npy import NPY_MAGIC, read_npy
 from .opened import measure, measure_text, open_file
 from .text import read_text
 from .typed import open_named
+from .undeclared import Undeclared
 from .wav import WAV_MAGIC, read_wav
 
 __all__ = ["read_recording"]
@@ -29,6 +30,7 @@ def read_recording(
     sampling_rate_hz: float | None = None,
     *,
     follow: Follow = False,
+    undeclared: Undeclared | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     r"""Read a recording of any length, piece by piece; its content decides how, not the ending of its name.
 
@@ -45,6 +47,7 @@ def read_recording(
     path: of a file, or `-` for standard input
     follow: whether the file is still being written, so that its end is waited for
     sampling_rate_hz: the model's, which that of a WAV file must be; None does not ask. Other files do not say theirs.
+    undeclared: what is asked of columns that are named as times are; None asks nothing
     Yields float32 [n, channels] with 1 ≤ n ≤ chunk, in the file's unit. All errors come while iterating, those of the
     file as a whole at the first step: MissingFileError where there is no file, and InputError for one that cannot be
     read, is empty, does not have the channels or the rate, or holds a value that is missing, no number or not finite;
@@ -60,10 +63,13 @@ def read_recording(
         elif head.startswith(WAV_MAGIC):
             blocks = read_wav(file, where, channels, sampling_rate_hz, measure(file))
         elif named := open_named(file, where, head):
+            if undeclared is not None:
+                undeclared.look_at_columns(where, *named)
             blocks = read_channels(where, *named, channels)
         else:
             refuse_foreign(head, where)
-            blocks = read_text(file, where, channels, measure_text(file))
+            look = None if undeclared is None else undeclared.look_at_text
+            blocks = read_text(file, where, channels, measure_text(file), look)
         with closing(blocks):
             for block in blocks:
                 for start in range(0, len(block), chunk):

@@ -27,6 +27,7 @@ from .columns import column_names
 from .growing import Follow
 from .joined import naming, side_by_side
 from .table import Table, Wanted, open_table
+from .undeclared import Undeclared
 from .wav import wav_rate_hz
 
 
@@ -120,7 +121,8 @@ class RecordingSource:
         else:
             names, rate_hz, follow = spec.channel_names, spec.sampling_rate_hz, self._follow
             yield spec, []
-            for block in self._new(read_recording(path, names, self._chunk, rate_hz, follow=follow)):
+            asked = self._undeclared(None, names)
+            for block in self._new(read_recording(path, names, self._chunk, rate_hz, follow=follow, undeclared=asked)):
                 samples = self._rows_taken - len(block)
                 yield spec, [Piece(samples / rate_hz, samples == 0, block)]
 
@@ -171,6 +173,11 @@ class RecordingSource:
         self._rows_taken += len(rows)
         self._checksum = zlib.crc32(rows.tobytes(), self._checksum)
 
+    def _undeclared(self, signal: Signal | None, channels: Sequence[str]) -> Undeclared | None:
+        """Return what is asked of columns that are named as times are: nothing where somebody said what times are."""
+        said = signal is not None and (signal.time is not None or signal.rate_hz is not None)
+        return None if said else Undeclared(self._spec.sampling_rate_hz, frozenset(channels))
+
     def _condition(self, signal: Signal) -> Iterator[tuple[ModelSpec, list[Piece]]]:
         where = self._where
         with ExitStack() as stack:
@@ -179,8 +186,10 @@ class RecordingSource:
             known = [*self._spec.channel_names, *inputs, *signal.columns.values(), *([time.name] if time else [])]
             bare = [name.removeprefix("-") for name in known]
             dates = time is not None and time.unit == "iso8601"
+            asked = self._undeclared(signal, bare)
             tables = [
-                stack.enter_context(open_table(path, bare, dates=dates, follow=self._follow)) for path in self._paths
+                stack.enter_context(open_table(path, bare, dates=dates, follow=self._follow, undeclared=asked))
+                for path in self._paths
             ]
             signal = _with_rate(signal, tables)
             names, times = _names_side_by_side(tables, time.name if time else None)

@@ -20,6 +20,7 @@ from .opened import measure, measure_text, open_file
 from .rows import NOT_FINITE, NUMBER, Layout, comma_hint, quote_cell, split_cells
 from .text import begin_text, read_rows, sniff_delimiter
 from .typed import open_named
+from .undeclared import Undeclared
 from .wav import WAV_MAGIC, open_wav
 
 REMEDY = "give --missing hold to keep the last value, or --missing gap to leave such rows out"
@@ -54,13 +55,19 @@ class Table:
 
 @contextmanager
 def open_table(
-    path: str | Path, known: Sequence[str] = (), *, dates: bool = False, follow: Follow = False
+    path: str | Path,
+    known: Sequence[str] = (),
+    *,
+    dates: bool = False,
+    follow: Follow = False,
+    undeclared: Undeclared | None = None,
 ) -> Iterator[Table]:
     """Open a recording: text, NPY, NPZ, Parquet, Arrow or WAV, as its content says.
 
     known: names that a header may have, which decide where a first line has both names and numbers
     dates: whether a column may hold dates
     follow: whether to wait for what is still written to the file
+    undeclared: what is asked of columns that are named as times are; None asks nothing
     Raises MissingFileError, InputError and DependencyError as `read_recording` does.
     """
     where = str(path)
@@ -75,13 +82,22 @@ def open_table(
             yield Table(where, None, width, rate_hz, lambda wanted: some(wanted.used))
         elif named := open_named(file, where, head):
             names, read = named
+            if undeclared is not None:
+                undeclared.look_at_columns(where, names, read)
             yield Table(where, names, len(names), None, lambda wanted: read(wanted.used, wanted.dates))
         else:
             refuse_foreign(head, where)
-            yield _open_text(file, where, measure_text(file), known, dates)
+            yield _open_text(file, where, measure_text(file), known, dates, undeclared)
 
 
-def _open_text(file: BufferedReader, where: str, size_bytes: int, known: Sequence[str], dates: bool) -> Table:
+def _open_text(
+    file: BufferedReader,
+    where: str,
+    size_bytes: int,
+    known: Sequence[str],
+    dates: bool,
+    undeclared: Undeclared | None,
+) -> Table:
     beginning = begin_text(file, where, "columns of numbers")
     delimiter = sniff_delimiter(beginning.line.strip())
     try:
@@ -93,6 +109,8 @@ def _open_text(file: BufferedReader, where: str, size_bytes: int, known: Sequenc
         ) from None
     headed = _is_header(cells, where, beginning.number, known, dates)
     names = tuple(cells) if headed else tuple(map(str, range(len(cells))))
+    if headed and undeclared is not None:
+        beginning = undeclared.look_at_text(where, beginning, names, delimiter)
 
     def read(wanted: Wanted) -> Generator[NDArray[np.float64]]:
         layout = Layout(

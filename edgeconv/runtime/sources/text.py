@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import Any
@@ -25,16 +25,22 @@ QUOTED = re.compile(r'"[^"]*"')
 
 
 def read_text(
-    file: BufferedReader, where: str, channels: Sequence[str], size_bytes: int = 0
+    file: BufferedReader,
+    where: str,
+    channels: Sequence[str],
+    size_bytes: int = 0,
+    look: Look | None = None,
 ) -> Generator[NDArray[np.float32]]:
     """Read a text file: yields float32 [n, channels] with n ≥ 1, in blocks of some 128 KiB of text, or larger ones.
 
     `where` names the file in messages. A long file is read ahead, whose size is known, or guessed; with 0, for a pipe
     and whatever may still grow, samples are yielded as they come. Raises InputError for a file that is empty or cannot
-    be used.
+    be used, and what `look` raises, which sees the beginning of a file with a header.
     """
     beginning = begin_text(file, where, count(channels, "channel"))
     layout, has_header = lay_out(beginning.line, beginning.number, where, channels)
+    if has_header and look is not None:
+        beginning = look(where, beginning, layout.columns, layout.delimiter)
     yield from read_rows(beginning, layout, has_header, size_bytes)
 
 
@@ -49,6 +55,11 @@ class Beginning:
     """Lines after it that are read already."""
     blocks: Iterator[bytes]
     """The rest of the file."""
+
+
+Look = Callable[[str, Beginning, Sequence[str], str | None], Beginning]
+"""Takes a file's name in messages, its beginning, the names of its columns and their delimiter; returns the beginning
+to be read on from."""
 
 
 def begin_text(file: BufferedReader, where: str, expected: str) -> Beginning:
