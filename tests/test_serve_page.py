@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeconv.runtime import Prediction
+from edgeconv.runtime import Event, Prediction
 from edgeconv.runtime.pool import AHEAD_WINDOWS
 from edgeconv.runtime.serving import GRACE_S
-from edgeconv.runtime.sinks.mqtt import TOPIC
-from edgeconv.runtime.sinks.served import Windows
+from edgeconv.runtime.sinks.mqtt import TOPICS
+from edgeconv.runtime.sinks.served import Events, Windows
 from edgeconv.runtime.sources import mqtt, mqtt_client
 from edgeconv.runtime.sources.live import SCHEMES
 from edgeconv.runtime.sources.messages import Decoder
@@ -65,7 +65,7 @@ def test_the_payloads_of_the_table_are_taken():
 
 
 def test_a_prediction_is_as_shown():
-    (shown,) = re.findall(r"```json\n(.*?)```", PAGE, flags=re.S)
+    shown, _ = re.findall(r"```json\n(.*?)```", PAGE, flags=re.S)
     window = json.loads(shown)
     probabilities = np.float32(list(window["probabilities"].values()))
     prediction = Prediction(12.8, 15.36, 0, "WALKING", float(probabilities[0]), probabilities)
@@ -74,9 +74,19 @@ def test_a_prediction_is_as_shown():
     assert json.loads(made)["id"] == window["id"]
 
 
+def test_an_event_is_as_shown():
+    _, shown = re.findall(r"```json\n(.*?)```", PAGE, flags=re.S)
+    event = json.loads(shown)
+    said = Event("WALKING", 14.08, 16.64, 0.97, 17.92, 2)
+    made = Events().make("phone-7", event["since_ms"], 704, said, ended=False)
+    assert list(json.loads(made).items()) == list(event.items())
+    assert json.loads(Events().make("phone-7", 0, 704, said, ended=True))["end_s"] == 16.64
+
+
 def test_the_figures_are_those_of_the_code():
     for words in (
-        f"`--to mqtt://HOST/{TOPIC}`",
+        f"`--to mqtt://HOST/{TOPICS['prediction']}`",
+        f"`{TOPICS['event']}`",
         f"within {GRACE_S:g} s",
         f"up to {AHEAD_WINDOWS} windows ahead",
         f"beyond {mqtt.UNBOUNDED:_} messages".replace("_", " "),

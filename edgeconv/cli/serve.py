@@ -73,6 +73,7 @@ def serve(
     max_gap: by.MaxGapOption = None,
     missing_values: by.MissingOption = None,
     allow_implausible: by.AllowImplausibleOption = False,
+    smooth: by.SmoothOption = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +95,7 @@ def serve(
 
     Example: edgeconv serve models/har_raw --from mqtt://localhost/sensors/+/imu --to mqtt://localhost
     """
-    from edgeconv.runtime import Classifier, UsageError
+    from edgeconv.runtime import Classifier, Smoothing, UsageError
     from edgeconv.runtime.checkpoint import Checkpoint
     from edgeconv.runtime.device_stream import Contract
     from edgeconv.runtime.serving import Service
@@ -107,6 +108,7 @@ def serve(
     if checkpoint is not None and not source.startswith(("mqtt://", "mqtts://")):
         raise UsageError(f"{source}: nobody keeps what comes while this does not run; --checkpoint is for MQTT")
     mine = Shard.parse(shard) if shard else None
+    smoothing = None if smooth is None else Smoothing.parse(smooth)
     classifier = Classifier.load(model, device, precision=precision)
     spec = classifier.spec
     told = by.SignalOptions(signal, map_, unit, time_column, rate, max_gap, missing_values).read()
@@ -115,16 +117,27 @@ def serve(
     takes = mine.takes if mine else None
     asked = {"from": public(source), "payload": payload, "shard": str(mine or ""), "precision": precision}
     asked |= {"signal": told.to_toml() if told else "", "allow-implausible": str(allow_implausible)}
+    asked |= {"smooth": str(smoothing or "")}
     of = describe_service(model, classifier, hop or spec.hop, {**asked, "client-id": name}) if checkpoint else {}
     kept = Checkpoint.read(checkpoint) if checkpoint else None
     if kept is not None and checkpoint is not None:
         kept.require(of, checkpoint)
     with Ending(until="what is due is published") as ending, WholeLines(sys.stdout) as out:
-        into = open_served(sink, cast("TextIO", out), spec.labels, source=source, client_id=f"{name}-out", say=note)
+        kind: Literal["prediction", "event"] = "prediction" if smoothing is None else "event"
+        into = open_served(sink, cast("TextIO", out), of=kind, source=source, client_id=f"{name}-out", say=note)
         try:
             taken_from = open_live(source, Decoder(contract.columns, payload), client_id=name, takes=takes, say=note)
             try:
-                service = Service(classifier, taken_from, into, contract=contract, hop=hop, idle_s=idle, say=note)
+                service = Service(
+                    classifier,
+                    taken_from,
+                    into,
+                    contract=contract,
+                    hop=hop,
+                    smoothing=smoothing,
+                    idle_s=idle,
+                    say=note,
+                )
                 ending.then = service.stop
                 keeper = ServiceKeeper(checkpoint, of, service, checkpoint_every) if checkpoint else None
                 if kept is not None:
@@ -177,6 +190,7 @@ def describe(service: Service) -> str:
         count(tally.arrivals, "message"),
         count(tally.samples, "sample"),
         count(tally.windows, "window"),
+        *([count(tally.events, "event")] if tally.events else []),
     ]
     if tally.losses:
         worst = ", ".join(f"{name}: {number}" for name, number in tally.losses.most_common(3))

@@ -64,6 +64,14 @@ JoinOption = Annotated[
         metavar="NAME,NAME",
     ),
 ]
+SmoothOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Events in place of windows: none, majority:N or exponential:TIME, and ,margin=M ,hold=TIME ,unknown=P: "
+        "docs/evaluate.md.",
+        metavar="SMOOTHING",
+    ),
+]
 AllowImplausibleOption = Annotated[
     bool,
     typer.Option(

@@ -51,14 +51,7 @@ def stream(
     missing_values: by.MissingOption = None,
     join: by.JoinOption = None,
     allow_implausible: by.AllowImplausibleOption = False,
-    smooth: Annotated[
-        str | None,
-        typer.Option(
-            help="Write events in place of windows: none, majority:N or exponential:TIME, and ,margin=M ,hold=TIME "
-            ",unknown=P: docs/evaluate.md.",
-            metavar="SMOOTHING",
-        ),
-    ] = None,
+    smooth: by.SmoothOption = None,
     pace: Annotated[
         Literal["max", "real-time"],
         typer.Option(help="real-time: as slow as the sensor was, and say how many answers came too late for it."),

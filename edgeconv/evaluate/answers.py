@@ -74,9 +74,9 @@ def answer(
         rows += [prediction.probabilities[None] for prediction in step.predictions]
         begins += [prediction.start_s for prediction in step.predictions]
         for stream, found in zip(streams, events, strict=True):
-            if step.begins or step.ended:  # no event reaches over a gap
-                found += stream.finish()
             found += [event for prediction in step.predictions for event in stream.push(prediction)]
+    for stream, found in zip(streams, events, strict=True):
+        found += stream.finish()
     probabilities = np.concatenate(rows)
     known = [label for label in spec.labels if label not in as_unknown]
     spans = truth.spans(rate_hz, timesteps, known)

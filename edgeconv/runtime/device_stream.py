@@ -11,11 +11,13 @@ from .conditioning.conditioner import Conditioner, Piece
 from .conditioning.signal import Signal
 from .conditioning.wiring import Wiring, wires_of
 from .errors import InputError
+from .events import Event, EventStream
 from .intake import Doubt, Intake, given_spec
 from .plausibility.plausible import Finding
 from .pool import StreamPool
 from .sources.messages import Arrival
 from .spec import ModelSpec
+from .stream import Prediction
 
 
 class Contract:
@@ -59,8 +61,10 @@ class Contract:
 class DeviceStream:
     """What one device has: when its stream began, how long it is, and how its values become samples."""
 
-    def __init__(self, device: str, since_ms: int, pool: StreamPool, contract: Contract) -> None:
-        """Begin the stream of a device, now, in a pool."""
+    def __init__(
+        self, device: str, since_ms: int, pool: StreamPool, contract: Contract, events: EventStream | None = None
+    ) -> None:
+        """Begin the stream of a device, now, in a pool; events: makes events of what is predicted."""
         self.device = device
         self.since_ms = since_ms
         """When its first values came, in milliseconds since 1970."""
@@ -73,6 +77,7 @@ class DeviceStream:
         self._offset_s = 0.0
         self._conditioner = Conditioner(contract.given, contract.signal, contract.wiring)
         self._intake = Intake(contract.spec, contract.given, contract.doubt)
+        self._events = events
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -98,6 +103,19 @@ class DeviceStream:
         """End the stream: answer what waits for more of it; raises InputError where it turns out not plausible."""
         if not self.refused:
             self._answer([*self._judge(self._conditioner.finish()), *self._intake.finish()])
+
+    def turn(self, prediction: Prediction) -> list[tuple[Event, bool]]:
+        """Take a prediction; return the event that it ended, and the one that it began, with whether it has ended."""
+        if self._events is None:
+            return []
+        before, ended = self._events.now, self._events.push(prediction)
+        now = self._events.now
+        begun = [now] if now is not None and (before is None or ended) else []
+        return [*((event, True) for event in ended), *((event, False) for event in begun)]
+
+    def last_events(self) -> list[tuple[Event, bool]]:
+        """Return the event that the end of the stream ends."""
+        return [] if self._events is None else [(event, True) for event in self._events.finish()]
 
     def begin_anew(self) -> None:
         """Let no window span this place: samples are missing. Where stamps say when samples were taken, they say it."""
@@ -128,13 +146,18 @@ class DeviceStream:
             "offset_s": self._offset_s,
             "conditioner": self._conditioner.state(),
             "intake": self._intake.state(),
+            "events": None if self._events is None else self._events.state(),
         }
 
     @classmethod
-    def restore(cls, state: dict[str, Any], pool: StreamPool, contract: Contract) -> DeviceStream:
+    def restore(
+        cls, state: dict[str, Any], pool: StreamPool, contract: Contract, events: EventStream | None = None
+    ) -> DeviceStream:
         """Return the stream that goes on where `state` was taken."""
-        stream = cls(state["device"], state["since_ms"], pool, contract)
+        stream = cls(state["device"], state["since_ms"], pool, contract, events)
         stream.end_s, stream._offset_s = state["end_s"], state["offset_s"]
         stream._conditioner.restore(state["conditioner"])
         stream._intake.restore(state["intake"])
+        if events is not None:
+            events.restore(state["events"])
         return stream

@@ -90,6 +90,7 @@ class EventStream:
         """Forget everything; the next prediction is the first one of a recording."""
         self._force: _Run | None = None
         self._waiting: _Run | None = None
+        self._start_s: float | None = None
         self._end_s: float | None = None
         self._votes: deque[int] = deque(maxlen=self.smoothing.majority)
         self._sums = np.zeros(len(self.labels))
@@ -103,11 +104,15 @@ class EventStream:
     def push(self, prediction: Prediction) -> list[Event]:
         """Take the next prediction of the stream; return the event that ended, if one did.
 
+        Where the windows have a gap, being further apart than a hop, the event ends in front of it.
         Raises InputError where the probabilities are not those of the labels.
         """
         if prediction.probabilities.shape != (len(self.labels),):
             shape = list(prediction.probabilities.shape)
             raise InputError(f"a prediction has probabilities of the shape {shape}; expected [{len(self.labels)}]")
+        late_s = 0.0 if self._start_s is None else prediction.start_s - self._start_s - self.hop_s
+        ended = self.finish() if late_s > min(_ROUNDING_S, self.hop_s / 2) else []
+        self._start_s = prediction.start_s
         averaged, best = self._average(prediction)
         said = self._say(averaged, best)
         centre = (prediction.start_s + prediction.end_s) / 2
@@ -122,7 +127,7 @@ class EventStream:
                 force.take(waiting)
                 self._waiting = None
             force.take(window)
-            return []
+            return ended
         if waiting is not None and waiting.class_id == said:
             waiting.take(window)
         else:
@@ -133,10 +138,10 @@ class EventStream:
                 window.take(waiting)
             waiting = self._waiting = window
         if until - waiting.since_s < self.smoothing.hold_s - _ROUNDING_S:
-            return []
+            return ended
         waiting.known_s = prediction.end_s
         self._force, self._waiting = waiting, None
-        return [] if force is None else [self._event(force, waiting.since_s)]
+        return ended if force is None else [self._event(force, waiting.since_s)]
 
     def finish(self) -> list[Event]:
         """Return the event that the end of the recording ends; the next prediction starts a new recording.
@@ -160,6 +165,7 @@ class EventStream:
         return {
             "force": None if force is None else force.state(),
             "waiting": None if waiting is None else waiting.state(),
+            "start_s": self._start_s,
             "end_s": self._end_s,
             "votes": list(self._votes),
             "sums": self._sums.copy(),
@@ -170,6 +176,7 @@ class EventStream:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of a stream with the same labels, hop and smoothing."""
         self._force, self._waiting = (None if state[n] is None else _Run.of(state[n]) for n in ("force", "waiting"))
+        self._start_s = state["start_s"]
         self._end_s, self._weight, self._last_s = state["end_s"], state["weight"], state["last_s"]
         self._votes = deque(state["votes"], maxlen=self.smoothing.majority)
         self._sums = state["sums"].copy()

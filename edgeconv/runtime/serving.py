@@ -18,8 +18,10 @@ from typing import Any
 from .classifier import Classifier
 from .device_stream import Contract, DeviceStream
 from .errors import InputError
+from .events import Event, EventStream
 from .pool import StreamPool
-from .sinks.served import ServedSink
+from .sinks.served import Events, ServedSink, Windows
+from .smoothing import Smoothing
 from .sources.live import LiveSource
 from .sources.messages import Arrival, Loss
 from .sources.say import Say, to_nobody
@@ -37,6 +39,8 @@ class Tally:
     arrivals: int = 0
     samples: int = 0
     windows: int = 0
+    events: int = 0
+    """That have ended."""
     losses: Counter[str] = field(default_factory=Counter)
     """By device; `*` stands for all of them."""
     begun: int = 0
@@ -56,6 +60,7 @@ class Service:
         *,
         contract: Contract | None = None,
         hop: int | None = None,
+        smoothing: Smoothing | None = None,
         idle_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
         say: Say = to_nobody,
@@ -63,6 +68,7 @@ class Service:
         """Predict every `hop` timesteps of each device.
 
         contract: what devices send; by default the model's channels
+        smoothing: how predictions become events, which are served in their place, when they begin and when they end
         idle_s: how long a device may be silent before its stream is ended and forgotten
         clock: seconds, for that
         say: is told the first loss of each device, and why one is refused or marked
@@ -73,7 +79,9 @@ class Service:
         self.pool = StreamPool(classifier, hop)
         self.devices: dict[str, DeviceStream] = {}
         self.tally = Tally()
-        self._rate_hz = classifier.spec.sampling_rate_hz
+        self._labels, self._rate_hz = classifier.spec.labels, classifier.spec.sampling_rate_hz
+        self._smoothing = smoothing
+        self._windows, self._events = Windows(self._labels), Events()
         self._idle_s, self._clock, self._say = idle_s, clock, say
         self._looked_s = clock()
         self._deadline_s = math.inf
@@ -116,7 +124,9 @@ class Service:
         """Go on where `state` was taken; raises InputError for the state of another model or hop."""
         self.pool.restore(state["pool"])
         self.source.restore(state["source"])
-        streams = [DeviceStream.restore(kept, self.pool, self._contract) for kept in state["devices"]]
+        streams = [
+            DeviceStream.restore(kept, self.pool, self._contract, self._new_events()) for kept in state["devices"]
+        ]
         self.devices = {stream.device: stream for stream in streams}
         for stream in streams:
             stream.heard_s = self._clock()
@@ -127,7 +137,8 @@ class Service:
             return
         stream = self.devices.get(taken.device)
         if stream is None:
-            stream = DeviceStream(taken.device, time.time_ns() // 1_000_000, self.pool, self._contract)
+            since_ms = time.time_ns() // 1_000_000
+            stream = DeviceStream(taken.device, since_ms, self.pool, self._contract, self._new_events())
         stream.heard_s = self._clock()
         known = len(stream.findings)
         try:
@@ -156,13 +167,21 @@ class Service:
             if stream is not None:
                 stream.begin_anew()
 
+    def _new_events(self) -> EventStream | None:
+        if self._smoothing is None:
+            return None
+        return EventStream(self._labels, self.pool.hop / self._rate_hz, self._smoothing)
+
     def _finish(self, streams: list[DeviceStream]) -> None:
         for stream in streams:
             try:
                 stream.finish()
             except InputError as error:
                 self._lose(stream.device, str(error), news=True)
-        self._publish()
+        self._run()
+        for stream in streams:
+            self._turn(stream, stream.last_events())
+        self._flush()
 
     def _forget(self, streams: list[DeviceStream]) -> None:
         self._finish(streams)
@@ -173,11 +192,30 @@ class Service:
             self.tally.dropped += 1
 
     def _publish(self) -> None:
+        self._run()
+        self._flush()
+
+    def _run(self) -> None:
+        """Hand on what is predicted for the windows that are due."""
         for name, prediction in self.pool.run():
             stream = self.devices[str(name)]
-            sample = round(prediction.start_s * self._rate_hz)
             if codes := tuple(dict.fromkeys(finding.code for finding in stream.findings)):
                 prediction = replace(prediction, implausible=codes)
-            self.sink.write(stream.device, stream.since_ms, sample, prediction)
             self.tally.windows += 1
+            if self._smoothing is not None:
+                self._turn(stream, stream.turn(prediction))
+                continue
+            sample = round(prediction.start_s * self._rate_hz)
+            message = self._windows.make(stream.device, stream.since_ms, sample, prediction)
+            self.sink.write(stream.device, message)
+
+    def _turn(self, stream: DeviceStream, turned: list[tuple[Event, bool]]) -> None:
+        """Hand on which events have begun or ended."""
+        for event, ended in turned:
+            sample = round(event.start_s * self._rate_hz)
+            message = self._events.make(stream.device, stream.since_ms, sample, event, ended=ended)
+            self.sink.write(stream.device, message)
+            self.tally.events += ended
+
+    def _flush(self) -> None:
         self.sink.flush(lambda: time.monotonic() > self._deadline_s)

@@ -34,8 +34,6 @@ class Step:
     """What ended, where predictions are smoothed to events. No event reaches over a gap."""
     findings: Sequence[Finding] = ()
     """What was newly found implausible."""
-    begins: bool = False
-    """Whether the predictions are the first ones of a recording, or behind a gap."""
     end_s: float = 0.0
     """Time of the recording up to which this goes."""
     ended: bool = False
@@ -184,14 +182,12 @@ class Walk:
         while (portion := self._portions.take(final=final)) is not None:
             end_s = portion.start_s + len(portion.samples) / self._rate_hz
             self._wait(end_s)
-            events: list[Event] = []
             if portion.begins:
                 self._streaming.reset(portion.start_s)
                 self._stretch = (portion.start_s, self.samples)
-                events += self._last_events()
             predictions = [self._mark(each) for each in self._streaming.push(portion.samples)]
-            if self._events is not None:
-                events += [event for prediction in predictions for event in self._events.push(prediction)]
+            stream = self._events
+            events = [] if stream is None else [event for each in predictions for event in stream.push(each)]
             self.samples += len(portion.samples)
             self.windows += len(predictions)
             self.all_windows += len(predictions)
@@ -199,10 +195,10 @@ class Walk:
             findings = self._source.findings[self._said :]
             self._said += len(findings)
             whole = not self._source.read_out
-            yield Step(recording, predictions, events, findings, portion.begins, end_s, whole=whole)
+            yield Step(recording, predictions, events, findings, end_s, whole=whole)
 
     def _last_events(self) -> list[Event]:
-        """Return the event that the end of a stretch ends."""
+        """Return the event that the end of a recording ends."""
         return [] if self._events is None else self._events.finish()
 
     def _mark(self, prediction: Prediction) -> Prediction:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeconv.runtime import Classifier, StreamClassifier
+from edgeconv.runtime import Classifier, EventStream, Smoothing, StreamClassifier
 from edgeconv.runtime.conditioning.signal import Signal, TimeColumn
 from edgeconv.runtime.device_stream import Contract
 from edgeconv.runtime.serving import LOOK_S, Service
@@ -58,15 +58,15 @@ class Device:
 class Bench:
     """A service, the devices that send to it, and what it publishes and says."""
 
-    def __init__(self, model, signal=None, doubt="refuse", idle_s=math.inf):
+    def __init__(self, model, signal=None, doubt="refuse", idle_s=math.inf, smoothing=None):
         self.classifier = Classifier.load(MODELS / model)
         contract = Contract(self.classifier.spec, signal, doubt)
         self.source = UdpSource("127.0.0.1:0", Decoder(contract.columns))
         self.now_s, self.said, self._out = 0.0, [], io.StringIO()
         self.devices = []
         self.service = Service(
-            self.classifier, self.source, open_served("-", self._out, self.classifier.spec.labels),
-            contract=contract, idle_s=idle_s, clock=lambda: self.now_s, say=self.said.append,
+            self.classifier, self.source, open_served("-", self._out),
+            contract=contract, smoothing=smoothing, idle_s=idle_s, clock=lambda: self.now_s, say=self.said.append,
         )  # fmt: skip
 
     def join(self):
@@ -284,3 +284,70 @@ def test_derived_channels_are_answered_as_those_of_a_file(bench, motion, tmp_pat
         table(found), [[p.start_s, *p.probabilities] for p in expected], rtol=0, atol=1e-5
     )  # float32 sums in another order
     assert live.said == []
+
+
+SMOOTHING = Smoothing(time_constant_s=2.0, hold_s=2.0, unknown=0.5)
+
+
+def events_of(bench_of, device):
+    """Messages about a device's events: those that say that one has begun, and those that one has ended."""
+    found = bench_of.windows(device)
+    return [one for one in found if one["end_s"] is None], [one for one in found if one["end_s"] is not None]
+
+
+def test_events_are_served_when_they_begin_and_when_they_end(bench, motion):
+    live = bench("har_raw", smoothing=SMOOTHING)
+    device, other = live.join(), live.join()
+    live.send((device, motion), (other, made.worn(12, 30.0)))
+    live.service.finish()
+    stream, expected = EventStream(live.classifier.spec.labels, 64 / 50, SMOOTHING), []
+    for prediction in StreamClassifier(live.classifier).push(motion):
+        expected += stream.push(prediction)
+    expected += stream.finish()
+    begun, ended = events_of(live, device)
+    assert len(expected) > 2
+    assert [(one["label"], one["start_s"], one["end_s"], one["known_s"], one["windows"]) for one in ended] == [
+        pytest.approx((e.label, e.start_s, e.end_s, e.known_s, e.windows), abs=1e-6) for e in expected
+    ]
+    assert [(one["id"], one["label"]) for one in begun] == [(one["id"], one["label"]) for one in ended]
+    assert len({one["id"] for one in ended}) == len(ended)
+    # each ends before the next one begins, so that what came last is what the device does
+    assert [one["end_s"] is None for one in live.windows(device)] == [True, False] * len(ended)
+    assert live.service.tally.events == len(ended) + len(events_of(live, other)[1])
+
+
+def test_an_event_ends_when_its_device_falls_silent_and_in_front_of_missing_samples(bench, motion):
+    idle = bench("har_raw", idle_s=10.0, smoothing=SMOOTHING)
+    device = idle.join()
+    idle.send((device, motion[:500]))
+    assert len(events_of(idle, device)[1]) < len(events_of(idle, device)[0])
+    device.send_text("{")  # a message is lost
+    idle.step()
+    idle.send((device, motion[500:1000]))
+    assert any(one["end_s"] == 8.96 for one in events_of(idle, device)[1])
+    idle.pass_by(10.0 + LOOK_S)
+    begun, ended = events_of(idle, device)
+    assert {one["id"] for one in begun} == {one["id"] for one in ended}
+    assert not any(one["start_s"] < 10.0 < one["end_s"] for one in ended)
+
+
+@pytest.mark.parametrize("messages", [3, 21, 40])
+def test_who_goes_on_with_the_events_of_another_says_what_that_one_would_have_said(bench, motion, messages):
+    whole, first, second = (bench("har_raw", smoothing=SMOOTHING) for _ in range(3))
+    devices = whole.join(), first.join()
+    whole.send((devices[0], motion))
+    first.send((devices[1], motion[: messages * MESSAGE]))
+    second.service.restore(first.service.state())
+    # the device goes on with the other one
+    devices[1]._socket.connect(("127.0.0.1", second.source.port))
+    second.send((devices[1], motion[messages * MESSAGE :]))
+
+    def said(bench_of, device):
+        return [{**one, "id": one["id"].rpartition("/")[2], "device": "", "since_ms": 0}
+                for one in bench_of.windows(device)]  # fmt: skip
+
+    expected, found = said(whole, devices[0]), said(first, devices[1]) + said(second, devices[1])
+    assert [{**one, "confidence": None} for one in found] == [{**one, "confidence": None} for one in expected]
+    # float32 sums in another order
+    assert [one["confidence"] for one in found] == pytest.approx([one["confidence"] for one in expected], abs=1e-5)
+    assert len(found) > 2

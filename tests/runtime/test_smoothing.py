@@ -143,6 +143,17 @@ def test_events_are_the_same_for_any_cutting_of_a_recording_into_pushes(tiny, pu
     assert [e.confidence for e in whole] == pytest.approx([e.confidence for e in cut], abs=1e-5)
 
 
+def test_no_event_reaches_over_a_gap_between_windows():
+    stream, found = EventStream(LABELS, 0.2, Smoothing(time_constant_s=1.0, hold_s=0.4)), []
+    for before in predictions(sure("wwww")):
+        found += stream.push(before)
+    for after in predictions(sure("wwww")):
+        later = replace(after, start_s=after.start_s + 7, end_s=after.end_s + 7)
+        found += stream.push(later)
+    assert brief(found + stream.finish()) == [("walk", 0, 1.0), ("walk", 7.0, 8.0)]
+    assert [event.windows for event in found] == [4]
+
+
 def test_a_window_speaks_for_one_hop_around_its_centre_and_the_outer_ones_for_what_is_left():
     # windows [0, .4), [.2, .6), [.4, .8), [.6, 1): centres .2 .4 .6 .8, boundaries half way
     assert brief(events_of(sure("ssww"))) == [("still", 0, 0.5), ("walk", 0.5, 1.0)]

@@ -11,6 +11,7 @@ import pytest
 from edgeconv.runtime import Classifier, InputError
 from edgeconv.runtime.serving import Service
 from edgeconv.runtime.sinks.mqtt import MqttSink
+from edgeconv.runtime.sinks.served import Windows
 from edgeconv.runtime.sources.messages import Arrival, Decoder, Loss
 from edgeconv.runtime.sources.mqtt import MqttSource, device_pattern
 from edgeconv.runtime.sources.mqtt_client import Address, public
@@ -42,7 +43,7 @@ def test_what_was_taken_before_a_crash_is_not_taken_again_after_it(
 
     def begin():
         source = MqttSource(f"{broker.url}/sensors/+/imu", Decoder(("acc_x", "acc_y")), "crashing")
-        service = Service(classifier, source, MqttSink(broker.url, classifier.spec.labels, "out"))
+        service = Service(classifier, source, MqttSink(broker.url, "out"))
         if state is not None:
             service.restore(state)
         return service
@@ -93,10 +94,10 @@ def test_what_was_taken_before_a_crash_is_not_taken_again_after_it(
 def test_predictions_that_cannot_arrive_are_an_error_when_the_time_is_up(broker, models):
 
     classifier = Classifier.load(models / "tiny.onnx")
-    sink = MqttSink(broker.url, classifier.spec.labels, "out")
+    sink = MqttSink(broker.url, "out")
     (prediction,) = StreamClassifier(classifier).push(np.zeros((4, 2)))
     broker.stop()
-    sink.write("d0", 0, 0, prediction)
+    sink.write("d0", Windows(classifier.spec.labels).make("d0", 0, 0, prediction))
     began = time.monotonic()
     with pytest.raises(InputError, match=r"has not confirmed the last predictions \(1\)"):
         sink.flush(lambda: time.monotonic() - began > 0.3)

@@ -330,3 +330,25 @@ def test_a_broker_that_is_away_does_not_keep_it_from_ending(serve, broker, conne
     broker.stop()
     serving.wait_for_note("the connection is lost")
     assert serving.end() == 0
+
+
+def test_events_have_a_topic_of_their_own_and_the_last_state_is_what_a_device_does(
+    serve, broker, connect, addresses, samples_of, wait_for
+):
+    reader = connect(broker, topic="edgeconv/+/event")
+    serving = serve(*addresses, "--smooth", "none").ready()
+    connect(broker).send_samples("d0", samples_of(0), at_once=40)
+    labels = ["run", "walk", "still"]
+    wait_for(lambda: len(reader.windows) >= 3, "events")
+    assert serving.end() == 0
+    begun = [event for event in reader.windows if event["end_s"] is None]
+    wait_for(lambda: sum(event["end_s"] is not None for event in reader.windows) == len(begun), "the last end")
+    ended = {event["id"]: event for event in reader.windows if event["end_s"] is not None}
+    assert set(ended) == {event["id"] for event in begun}
+    assert all(event["label"] in labels for event in begun)
+    assert sum(event["windows"] for event in ended.values()) == 19
+    assert "19 windows" in serving.notes[-1]
+    assert f"{len(ended)} events" in serving.notes[-1]
+    late = connect(broker, topic="edgeconv/+/event")
+    wait_for(lambda: len(late.windows) == 1, "the last state")
+    assert late.windows[0] == max(ended.values(), key=lambda event: event["start_s"])

@@ -81,24 +81,24 @@ def _require_format(format: str) -> None:  # noqa: A002
 def open_served(
     address: str,
     stream: TextIO,
-    labels: Sequence[str],
     *,
+    of: Literal["prediction", "event"] = "prediction",
     source: str = "",
     client_id: str = "",
     say: Say = to_nobody,
 ) -> ServedSink:
-    """Return a sink for the predictions of many devices: `-` for JSON lines on the stream, or `mqtt://HOST/TOPIC`.
+    """Return a sink for messages about many devices: `-` for JSON lines on the stream, or `mqtt://HOST/TOPIC`.
 
-    labels: of the model, in the order of its probabilities
-    source: where samples come from; predictions may not come back through it
+    of: what is served, for the topic where none is given
+    source: where samples come from; messages may not come back through it
     client_id, say: as for `open_live`
     Raises UsageError for another address, InputError for what cannot be reached, DependencyError.
     """
     if address == "-":
-        return ServedLines(stream, labels)
+        return ServedLines(stream)
     if address.startswith(("mqtt://", "mqtts://")):
         from .mqtt import MqttSink, refuse_loop
 
-        refuse_loop(source, address)
-        return MqttSink(address, labels, client_id, say=say)
+        refuse_loop(source, address, of)
+        return MqttSink(address, client_id, of=of, say=say)
     raise UsageError(f"{address!r} is no place for predictions; expected - or mqtt://HOST:PORT/edgeconv/{{device}}/…")

@@ -1,44 +1,43 @@
-"""Predictions to an MQTT broker: one topic per device, whose retained message is the device's last state."""
+"""Messages about devices to an MQTT broker: one topic per device, whose retained message is its last state."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from ..errors import InputError, UsageError
 from ..sources.mqtt import device_pattern
 from ..sources.mqtt_client import Address, Connection, public
 from ..sources.say import Say, to_nobody
-from .served import Windows
 
-if TYPE_CHECKING:
-    from ..stream import Prediction
-
-TOPIC = "edgeconv/{device}/prediction"
+Of = Literal["prediction", "event"]
+TOPICS: dict[Of, str] = {"prediction": "edgeconv/{device}/prediction", "event": "edgeconv/{device}/event"}
+"""Topics where none is given, by what is published."""
 MOST_AHEAD = 1000
 """Messages that are sent before the first of them is confirmed; fewer where the broker wants fewer."""
 CHECK_S = 0.2
 
 
 class MqttSink:
-    """Publishes every prediction with QoS 1 and the retain flag."""
+    """Publishes every message with QoS 1 and the retain flag."""
 
-    def __init__(self, url: str, labels: Sequence[str], client_id: str, *, say: Say = to_nobody) -> None:
+    def __init__(self, url: str, client_id: str, *, of: Of = "prediction", say: Say = to_nobody) -> None:
         """Connect to a broker.
 
         url: `mqtt://host:1883/edgeconv/{device}/prediction`; the topic may be left out
         client_id: the broker's name for this client; each needs one of its own
+        of: what is published, for the topic where none is given
         Raises UsageError for a topic without `{device}`, InputError where there is no broker or one that refuses,
         DependencyError where paho-mqtt is not installed.
         """
         address = Address.parse(url)
-        self.topic = address.topic or TOPIC
+        self.topic = address.topic or TOPICS[of]
         """The template of the topics."""
         if "{device}" not in self.topic or set("+#") & set(self.topic):
-            raise UsageError(f"{public(url)}: the topic must name the {{device}} and hold no wildcard; such as {TOPIC}")
-        self._windows = Windows(labels)
+            such = f"such as {TOPICS[of]}"
+            raise UsageError(f"{public(url)}: the topic must name the {{device}} and hold no wildcard; {such}")
         self._changed = threading.Condition()
         self._waiting: deque[tuple[str, str]] = deque()
         self._sent = self._confirmed = 0
@@ -48,10 +47,9 @@ class MqttSink:
         self._connection.client.on_publish = self._on_publish
         self._connection.open()
 
-    def write(self, device: str, since_ms: int, sample: int, prediction: Prediction) -> None:
-        """Have one prediction published by the next `flush`."""
-        payload = self._windows.make(device, since_ms, sample, prediction)
-        self._waiting.append((self.topic.replace("{device}", device), payload))
+    def write(self, device: str, message: str) -> None:
+        """Have a message published by the next `flush`."""
+        self._waiting.append((self.topic.replace("{device}", device), message))
 
     def flush(self, expired: Callable[[], bool] = lambda: False) -> None:
         """Publish what was written and wait until the broker has confirmed it, as `ServedSink.flush` says."""
@@ -105,14 +103,14 @@ class MqttSink:
             self._changed.notify()
 
 
-def refuse_loop(source: str, sink: str) -> None:
+def refuse_loop(source: str, sink: str, of: Of) -> None:
     """Raise UsageError where a source takes what a sink publishes."""
     if not source.startswith(("mqtt://", "mqtts://")):
         return
     taken, given = Address.parse(source), Address.parse(sink)
-    topic = (given.topic or TOPIC).replace("{device}", "device")
+    topic = (given.topic or TOPICS[of]).replace("{device}", "device")
     if (taken.host, taken.port) == (given.host, given.port) and device_pattern(taken.topic).fullmatch(topic):
         raise UsageError(
-            f"predictions published to {given.topic or TOPIC} come back through {taken.topic}; choose a topic for "
+            f"predictions published to {given.topic or TOPICS[of]} come back through {taken.topic}; choose a topic for "
             "them that the source does not take"
         )
