@@ -26,12 +26,21 @@ HEAD_BYTES = 1 << 16
 class Keeper:
     """Commits output and state together: the output first, and then the file that says how much of it counts."""
 
-    def __init__(self, path: Path, of: Mapping[str, Any], walk: Walk, out: OutputFile, every_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        of: Mapping[str, Any],
+        walk: Walk,
+        out: OutputFile,
+        report: OutputFile | None,
+        every_s: float,
+    ) -> None:
         """Write to `path` every so many seconds, at most.
 
         of: what the run does, by `describe_run`
         """
-        self.path, self._of, self._walk, self._out, self._every_s = path, of, walk, out, every_s
+        self.path, self._of, self._walk, self._every_s = path, of, walk, every_s
+        self._out, self._report = out, report
         self._last_s = time.monotonic()
 
     def commit(self) -> None:
@@ -41,9 +50,10 @@ class Keeper:
 
         try:
             output = self._out.commit()
+            report = None if self._report is None else self._report.commit()
         except OSError as error:
             raise InputError(f"the results cannot be written ({error.strerror or error})") from None
-        Checkpoint(self._of, {"output": output, "walk": self._walk.state()}).write(self.path)
+        Checkpoint(self._of, {"output": output, "report": report, "walk": self._walk.state()}).write(self.path)
         self._last_s = time.monotonic()
 
     def commit_in_time(self) -> None:

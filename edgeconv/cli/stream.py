@@ -62,6 +62,12 @@ def stream(
             help="File for the predictions in place of stdout; NAME.csv is CSV, NAME.parquet Parquet.", metavar="FILE"
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for what was done to each recording to make it the model's, a line of JSON each.", metavar="FILE"
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Where to write down how far it is; the same command goes on from there.", metavar="FILE"),
@@ -108,8 +114,11 @@ def stream(
     if follow and len(recordings) > 1:
         raise UsageError("--follow never comes to the end of a recording; give one recording")
     found = join_files(recordings, source.join if source else ())
-    if out is not None and any(out.exists() and out.samefile(path) for path in recordings if path.exists()):
-        raise UsageError(f"{out} is one of the recordings; let the results go to another file")
+    for written in filter(None, (out, report)):
+        if any(written.exists() and written.samefile(path) for path in recordings if path.exists()):
+            raise UsageError(f"{written} is one of the recordings; let the results go to another file")
+    if report is not None and report in (out, checkpoint):
+        raise UsageError(f"{report} cannot hold two things at once; give another file to --report")
     shown = format_ or usual_format(out)
     if shown == "parquet" and out is None and sys.stdout.isatty():
         raise UsageError("--format parquet is nothing to read on a terminal; let it go to a file, with > found.parquet")
@@ -124,6 +133,7 @@ def stream(
         follow=follow,
         real_time=pace == "real-time",
         resumable=checkpoint is not None,
+        report=report,
     )
     if checkpoint is None or out is None:
         run_once(job, out, shown)

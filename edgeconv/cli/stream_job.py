@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TextIO, cast
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.intake import Doubt
     from edgeconv.runtime.sinks import Sink
+    from edgeconv.runtime.sinks.output import OutputFile
     from edgeconv.runtime.sources.growing import Follow
     from edgeconv.runtime.sources.joined import Recording
     from edgeconv.runtime.sources.recording_source import RecordingSource
@@ -50,6 +52,8 @@ class Job:
     follow: bool = False
     real_time: bool = False
     resumable: bool = False
+    report: Path | None = None
+    """Where to say of each recording what was done to it."""
 
     @property
     def live(self) -> bool:
@@ -85,14 +89,18 @@ def run_once(job: Job, path: Path | None, form: Format) -> None:
     output = None if path is None else OutputFile(path)
     pace = Pace(_hop_s(job), lambda: False) if job.real_time else None
     walk = job.walk(follow=job.follow, wait=pace.wait if pace else lambda _seconds: None)
-    with output or nullcontext(), WholeLines(cast("TextIO", output or sys.stdout)) as out:
+    with (
+        output or nullcontext(),
+        OutputFile(job.report) if job.report else nullcontext() as report,
+        WholeLines(cast("TextIO", output or sys.stdout)) as out,
+    ):
         sink: AnySink
         if form == "parquet":
             binary = sys.stdout.buffer if output is None else output.binary
             sink = WholeCalls(out, out.finish(lambda: open_parquet(job, binary)))
         else:
             sink = open_text(job, form, cast("TextIO", out), header=True)
-        with Results(job, walk, out, sink, pace) as results:
+        with Results(job, walk, out, sink, pace, report) as results:
             for step in walk.steps():
                 results.take(step)
 
@@ -114,6 +122,7 @@ def run_resumably(
     with (
         Ending(until="the current windows") as ending,
         OutputFile(path, kept.state["output"] if kept else None) as output,
+        OutputFile(job.report, kept.state["report"] if kept else None) if job.report else nullcontext() as report,
         WholeLines(cast("TextIO", output)) as out,
     ):
         pace = Pace(_hop_s(job), lambda: ending.wanted) if job.real_time else None
@@ -125,7 +134,7 @@ def run_resumably(
             time.sleep(seconds)
 
         walk = job.walk(follow=nap if job.follow else False, wait=pace.wait if pace else lambda _seconds: None)
-        keeper = Keeper(checkpoint, of, walk, output, every_s)
+        keeper = Keeper(checkpoint, of, walk, output, report, every_s)
         if kept is not None:
             walk.restore(kept.state["walk"])
             if walk.done:
@@ -135,7 +144,7 @@ def run_resumably(
         sink = open_text(job, form, cast("TextIO", out), header=kept is None)
         if kept is None:
             keeper.commit()
-        with Results(job, walk, out, sink, pace) as results:
+        with Results(job, walk, out, sink, pace, report) as results:
             try:
                 for step in walk.steps():
                     results.take(step)
@@ -214,6 +223,7 @@ def describe_run(model: Path, job: Job, options: Mapping[str, Any]) -> dict[str,
         "hop": job.streaming.hop,
         "signal": job.signal.to_toml() if job.signal else "",
         "allow-implausible": job.doubt == "mark",
+        "report": str(job.report or ""),
         "smooth": "" if job.smoothing is None else str(job.smoothing),
         "pace": "real-time" if job.real_time else "max",
         "follow": job.follow,
@@ -236,18 +246,28 @@ def classify(streaming: StreamClassifier, paths: Iterable[Path]) -> Iterator[tup
 class Results:
     """Writes what a walk gives, and says at the end, however it comes, what was done; use it in a `with`."""
 
-    def __init__(self, job: Job, walk: Walk, out: WholeLines, sink: AnySink, pace: Pace | None) -> None:
-        """Write to the sink, whose lines go to `out`; the sink is closed at the end."""
+    def __init__(
+        self, job: Job, walk: Walk, out: WholeLines, sink: AnySink, pace: Pace | None, report: OutputFile | None
+    ) -> None:
+        """Write to the sink, whose lines go to `out`; the sink is closed at the end.
+
+        report: takes a line of JSON about each recording that was read to its end, or to an error
+        """
         self._job, self._walk, self._out, self._sink, self._pace = job, walk, out, sink, pace
+        self._report = report
         self._began_s = time.perf_counter()
         self._windows = self._events = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        from edgeconv.runtime.errors import EdgeconvError
+
         try:
             self._sink.close()
+            if isinstance(error, EdgeconvError) and not self._walk.done:
+                self._tell(self._job.recordings[self._walk.number], str(error))
         finally:
             job, seconds = self._job, time.perf_counter() - self._began_s
             events = "" if job.smoothing is None else f", {count(self._events, 'event')}"
@@ -269,8 +289,28 @@ class Results:
         if self._pace is not None:
             self._pace.answered(len(step.predictions))
         _say(step, self._walk, self._job)
-        if self._pace is not None and step.ended:
-            self._pace.begin()
+        if step.ended:
+            self._tell(step.recording)
+            if self._pace is not None:
+                self._pace.begin()
+
+    def _tell(self, recording: Recording, error: str | None = None) -> None:
+        """Write what was done to a recording."""
+        if (file := self._report) is None:
+            return
+        walk, report = self._walk, self._walk.report
+        said = {
+            "recording": recording.name,
+            "files": [str(path) for path in recording.paths],
+            "samples": walk.samples,
+            "windows": walk.windows,
+            "signal": None if report is None else report.as_dict(),
+            "findings": [asdict(finding) for finding in walk.findings],
+            "error": error,
+        }
+        line = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
+        self._out.finish(lambda: file.write(line))
+        self._out.finish(file.flush)
 
 
 def _say(step: Step, walk: Walk, job: Job) -> None:

@@ -123,6 +123,11 @@ class Walk:
         """What was done to make this recording the model's; None where it is taken as it is."""
         return None if self._source is None else self._source.report
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far in this recording that training never saw."""
+        return () if self._source is None else self._source.findings
+
     def steps(self) -> Iterator[Step]:
         """Yield what the recordings give; raises what their sources raise, while iterating."""
         while not self.done:

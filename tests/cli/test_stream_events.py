@@ -87,6 +87,39 @@ def test_a_run_that_is_stopped_twice_has_the_same_bytes(run, start, finish, mode
     assert sorted(each.name for each in tmp_path.glob("cut*")) == ["cut.ckpt", f"cut.{form}"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_report_says_what_was_done_to_each_recording_however_often_a_run_is_stopped(
+    run, start, finish, model, tmp_path
+):
+    times = np.arange(40_000) / 20.0
+    times[20_000:] += 5
+    rows = np.column_stack([times, np.random.default_rng(2).normal(size=(40_000, 2))])
+    for name in ("a", "b"):
+        np.savetxt(tmp_path / f"{name}.csv", rows, fmt="%.4f", delimiter=",", header="t,acc_x,acc_y", comments="")
+    (tmp_path / "c.csv").write_text("t,acc_x,acc_y\n0,1,2\n0.1,spam,3\n")
+    files = [tmp_path / f"{name}.csv" for name in "abc"]
+    options = ("--time-column", "t:s", "--out", tmp_path / "out.csv")
+    whole = run("stream", model, *files, *options, "--report", tmp_path / "whole.jsonl")
+    assert whole.code == 3
+    lines = [json.loads(line) for line in (tmp_path / "whole.jsonl").read_text().splitlines()]
+    assert [line["recording"] for line in lines] == ["a", "b", "c"]
+    for line in lines[:2]:
+        assert (line["signal"]["gaps"], line["signal"]["source_hz"]) == (1, pytest.approx(20.0))
+        assert line["signal"]["samples_out"] == line["samples"]
+        assert (line["error"], line["findings"]) == (None, [])
+        assert line["windows"] == (tmp_path / "out.csv").read_text().count(f"\n{line['recording']},")
+    assert whole.error.endswith(lines[2]["error"])
+    options += ("--report", tmp_path / "cut.jsonl", "--checkpoint", tmp_path / "c.ckpt", "--checkpoint-every", 0)
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        process = start("stream", model, *files, *options)
+        while not (tmp_path / "cut.jsonl").exists() or not (tmp_path / "cut.jsonl").read_text():
+            assert process.poll() is None
+        process.send_signal(how)
+        finish(process)
+    run("stream", model, *files, *options)
+    assert (tmp_path / "cut.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
 def test_another_smoothing_does_not_go_on_with_a_checkpoint(run, model, walk, tmp_path):
     options = ("--out", tmp_path / "out.csv", "--checkpoint", tmp_path / "a.ckpt")
     run("stream", model, walk, "--smooth", "none", *options)
