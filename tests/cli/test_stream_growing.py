@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -60,11 +61,34 @@ def test_a_growing_file_is_followed_until_ctrl_c(start, finish, model, write, sa
 def test_a_growing_file_that_becomes_shorter_is_an_error(start, finish, model, write, samples):
     path = write("walk.csv", samples)
     process = start("stream", model, path, "--follow")
-    read_lines(process, 19)
-    write("walk.csv", samples[:4])
+    assert len(read_lines(process, 19)) == 19
+    shutil.copy(path, path.with_suffix(".1"))  # as logrotate's copytruncate does
+    os.truncate(path, 0)
     outcome = finish(process)
     assert outcome.code == 3
     assert "has become shorter while it was followed" in outcome.error
+
+
+def test_a_growing_file_that_is_rotated_is_answered_to_its_end(start, finish, run, model, write, samples, tmp_path):
+    expected = run("stream", model, write("walk.csv", samples)).out
+    path = write("walk.csv", samples[:6])
+    process = start("stream", model, path, "--follow")
+    assert len(read_lines(process, 2)) == 2
+    path.rename(tmp_path / "walk.csv.1")
+    with (tmp_path / "walk.csv.1").open("a") as file:  # who writes notices a little later
+        write("walk.csv", samples)
+        for start_ in range(6, len(samples), 5):
+            file.write(text_of(samples[start_ : start_ + 5]))
+            file.flush()
+    outcome = finish(process)
+    assert outcome.code == 3
+    assert [line["start_s"] for line in outcome.predictions] == [round(0.2 * i, 1) for i in range(2, 19)]
+    assert outcome.predictions == [json.loads(line) for line in expected.splitlines()[2:]]
+    assert outcome.error == (
+        f"{path} was replaced by another file while it was followed; what was read before is answered: begin anew with "
+        "what is there now, as a recording of its own"
+    )
+    assert any(note.startswith("19 windows of 1 recording") for note in outcome.notes)
 
 
 def test_one_recording_can_be_followed_and_no_more(run, model, write, samples):

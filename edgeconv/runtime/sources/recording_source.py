@@ -24,7 +24,7 @@ from ..spec import ModelSpec
 from . import read_recording
 from .by_time import JoinedByTime, JoinedReport
 from .columns import column_names
-from .growing import Follow
+from .growing import FileReplacedError, Follow
 from .joined import naming, side_by_side
 from .table import Table, Wanted, open_table
 from .undeclared import Undeclared
@@ -91,18 +91,27 @@ class RecordingSource:
 
         Raises MissingFileError, InputError, UsageError and DependencyError, all while iterating, with the file's name.
         """
-        for given, pieces in self._given():
-            if self._intake is None:
-                self._intake = Intake(self._spec, given, self._doubt)
-                if self._before is not None:
-                    self._intake.restore(self._before["intake"])
-            with naming(self._where):
-                found = [each for piece in pieces for each in self._intake.push(piece)]
-            yield found
+        try:
+            for given, pieces in self._given():
+                if self._intake is None:
+                    self._intake = Intake(self._spec, given, self._doubt)
+                    if self._before is not None:
+                        self._intake.restore(self._before["intake"])
+                with naming(self._where):
+                    found = [each for piece in pieces for each in self._intake.push(piece)]
+                yield found
+        except FileReplacedError:
+            if self._intake is not None and self._joined is None and self._before is None:
+                self.read_out = True
+                yield self._finish([] if self._conditioner is None else self._conditioner.finish())
+            raise
+        yield self._finish([])
+
+    def _finish(self, pieces: list[Piece]) -> list[Piece]:
         assert self._intake is not None
         with naming(self._where):
-            found = self._intake.finish()
-        yield found
+            found = [each for piece in pieces for each in self._intake.push(piece)]
+            return found + self._intake.finish()
 
     @property
     def _where(self) -> str:
