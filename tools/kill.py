@@ -1,9 +1,10 @@
 """Kill `edgeconv stream --checkpoint` again and again, and see whether its output is that of a run left alone.
 
 Recordings are generated, of several kinds: plain text and NPY, another rate with jitter and gaps, a file that is
-followed while it is written, and one with a window for every sample. For each kind a run is left alone once. Then the
+followed while it is written, one with a window for every sample, and one of which events are made, written as Parquet
+with a report. For each kind a run is left alone once. Then the
 same command is started, sent SIGKILL after a random time, and started again, until it comes to its end; and begun anew,
-until it was killed as often as wanted. Every output is compared byte by byte.
+until it was killed as often as wanted. Every output is compared byte by byte, and every report.
 
     python tools/kill.py                # 200 kills
     python tools/kill.py --kills 10     # a short one
@@ -41,6 +42,8 @@ class Case:
     name: str
     recordings: list[Path]
     options: list[str] = field(default_factory=list)
+    ending: str = ""
+    """Of the output's name."""
     kills: int = 0
     amid: int = 0
     """Kills after which something was there to go on from, and something left to do."""
@@ -93,28 +96,39 @@ def make_cases(folder: Path, spec: ModelSpec, samples: int, seed: int) -> list[C
         times[at:] += 3.0
     stamped = np.column_stack([times, values[:count]])
     np.savetxt(folder / "stamped.csv", stamped, header=f"time,{names}", **write)
+    np.savetxt(folder / "again.csv", stamped[::-1] * [-1, *[1] * len(mean)], header=f"time,{names}", **write)
     marked = ["--allow-implausible"]  # noise is no acceleration
     return [
         Case("text and NPY, one after the other", [folder / "plain.csv", folder / "plain.npy"], marked),
         Case("another rate, jitter and gaps", [folder / "stamped.csv"], ["--time-column", "time:s", *marked]),
         Case("every sample a window", [folder / "short.csv"], ["--hop", "1", "--format", "csv", *marked]),
         Case("a file that is followed", [folder / "growing.csv"], ["--follow", *marked]),
+        Case(
+            "events of two, in Parquet",
+            [folder / "stamped.csv", folder / "again.csv"],
+            ["--time-column", "time:s", "--smooth", "exponential:3s,hold=3s,unknown=0.3", *marked],
+            ending=".parquet",
+        ),
     ]
 
 
 def torment(case: Case, model: Path, out: Path, kills: int, chance: random.Random) -> None:
     """Run a case once in peace, and then again and again until it was killed so often."""
     out.mkdir()
-    peaceful, killed, checkpoint = out / "peaceful", out / "killed", out / "killed.ckpt"
+    peaceful, killed = (out / f"{name}{case.ending}" for name in ("peaceful", "killed"))
+    rows, checkpoint = killed.with_name(f"{killed.name}.rows"), out / "killed.ckpt"
     command = [sys.executable, "-m", "edgeconv", "stream", str(model), *map(str, case.recordings), *case.options]
     began = time.monotonic()
-    expected = finish(case, [*command, "--out", str(peaceful), "--checkpoint", str(out / "peaceful.ckpt")])
+    files = ["--out", str(peaceful), "--report", str(out / "peaceful.report")]
+    expected = finish(case, [*command, *files, "--checkpoint", str(out / "peaceful.ckpt")])
     assert expected is not None
     whole_s = time.monotonic() - began
-    resumable = [*command, "--out", str(killed), "--checkpoint", str(checkpoint)]
+    files = ["--out", str(killed), "--report", str(out / "killed.report")]
+    resumable = [*command, *files, "--checkpoint", str(checkpoint)]
     content = case.recordings[0].read_bytes()
     while case.kills < kills:
         killed.unlink(missing_ok=True)
+        rows.unlink(missing_ok=True)
         checkpoint.unlink(missing_ok=True)
         case.runs += 1
         before = case.kills
@@ -134,8 +148,12 @@ def torment(case: Case, model: Path, out: Path, kills: int, chance: random.Rando
             if data is not None:
                 break
             case.kills += 1
-            case.amid += checkpoint.exists() and 0 < killed.stat().st_size < len(expected)
-        case.different += data != expected
+            if case.ending:
+                case.amid += rows.exists() and rows.stat().st_size > 0
+            else:
+                case.amid += checkpoint.exists() and 0 < killed.stat().st_size < len(expected)
+        reports = [(out / f"{name}.report").read_bytes() for name in ("peaceful", "killed")]
+        case.different += data != expected or reports[0] != reports[1]
 
 
 def finish(case: Case, program: list[str], kill_s: float | None = None, size: int | None = None) -> bytes | None:
