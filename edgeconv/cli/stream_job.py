@@ -304,6 +304,7 @@ class Results:
             "files": [str(path) for path in recording.paths],
             "samples": walk.samples,
             "windows": walk.windows,
+            "times": None if walk.times_found is None else str(walk.times_found),
             "signal": None if report is None else report.as_dict(),
             "findings": [asdict(finding) for finding in walk.findings],
             "error": error,
@@ -320,6 +321,9 @@ def _say(step: Step, walk: Walk, job: Job) -> None:
         note(f"{name}: {finding.message}; goes on all the same, from {finding.at_s:.1f} s")
     if not step.ended:
         return
+    if walk.times_found is not None:
+        time = walk.times_found
+        note(f"{name}: times are those of its column {time.name!r}, in {time.unit}; --rate leaves them out")
     if walk.report is not None:
         note(f"{name}: {walk.report.words()}")
     if walk.samples < window:

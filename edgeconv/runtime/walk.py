@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .conditioning.report import ConditionReport
-from .conditioning.signal import Signal
+from .conditioning.signal import Signal, TimeColumn
 from .errors import EdgeconvError
 from .events import Event, EventStream
 from .intake import Doubt
@@ -122,6 +122,11 @@ class Walk:
     def report(self) -> ConditionReport | JoinedReport | None:
         """What was done to make this recording the model's; None where it is taken as it is."""
         return None if self._source is None else self._source.report
+
+    @property
+    def times_found(self) -> TimeColumn | None:
+        """The column that turned out to have the times of this recording, where nobody said which has."""
+        return None if self._source is None else self._source.times_found
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .rate import PLAUSIBLE, STRETCH, TOLERANCE
-from .signal import SECONDS, TimeUnit
+from .signal import SECONDS, TimeColumn, TimeUnit
 from .timeline import Timeline, require_steady, sample_period_s
 
 TIMES = frozenset({"time", "times", "timestamp", "timestamps", "date", "datetime", "epoch", "elapsed"})
@@ -29,6 +29,8 @@ UNITS: dict[str, TimeUnit] = {
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zµμ]+")
 """A word of a name, also where only a capital says that one begins: timeStamp, UNIXTime."""
 NUMBERS: tuple[TimeUnit, ...] = ("s", "ms", "us", "ns")
+FEWEST = 8
+"""Values that show a rate; of less nothing is said."""
 LATE = 0.1
 """Part of the values that may come late in a column of times."""
 
@@ -55,14 +57,15 @@ class Stamps:
     """float64 [n], n up to `STRETCH`; of dates the seconds, and NaN for what is no value."""
 
 
-def require_model_rate(where: str, columns: Sequence[Stamps], model_hz: float) -> None:
-    """Raise InputError where columns are times of another rate than the model's, and none of them shows that.
+def times_at_model_rate(where: str, columns: Sequence[Stamps], model_hz: float) -> TimeColumn | None:
+    """Return the first column whose values are times at the model's rate; None where none holds times.
 
-    Values that do not increase steadily are no times, and nothing is said of them.
+    Values that do not increase steadily are no times. Raises InputError where all times are of another rate.
     """
     shown = [one for stamps in columns if (one := _shown(stamps, model_hz)) is not None]
-    if not shown or any(one.agrees for one in shown):
-        return
+    agreeing = [one for one in shown if one.agrees]
+    if not shown or agreeing:
+        return TimeColumn(agreeing[0].column, agreeing[0].unit) if agreeing else None
     column, unit, hz = shown[0].column, shown[0].unit, shown[0].hz
     seen = f"holds dates {1 / hz:.4g} s apart, {hz:.4g} Hz" if unit == "iso8601" else f"shows {hz:.4g} Hz in {unit}"
     option = f"--time-column {shlex.quote(f'{column}:{unit}')} to resample"
@@ -92,6 +95,8 @@ def _shown(stamps: Stamps, model_hz: float) -> _Shown | None:
     None where the values do not increase, or not as samples are taken: in packets, or mostly repeating.
     """
     values = stamps.values[np.isfinite(stamps.values)][:STRETCH]
+    if len(values) < FEWEST:
+        return None
     line = Timeline(0, 1.0, 1.0)
     found = line.push(values, np.empty((len(values), 0)), final=True)
     if line.out_of_order + line.jumps > LATE * len(values):

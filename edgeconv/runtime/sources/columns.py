@@ -9,9 +9,10 @@ from ..errors import InputError
 from .lines import decode_lines, read_blocks
 from .npy import NPY_MAGIC
 from .opened import open_file
-from .parquet import PARQUET_MAGIC, parquet_names, read_parquet_text
+from .parquet import PARQUET_MAGIC, read_parquet_text
 from .rows import NUMBER, count, quote_cell, split_cells, split_rows
 from .text import sniff_delimiter
+from .typed import open_named
 from .wav import WAV_MAGIC
 
 
@@ -56,15 +57,15 @@ def read_columns(path: str | Path, names: Sequence[str]) -> list[list[str]]:
 def column_names(path: str | Path) -> tuple[str, ...]:
     """Return the names of a recording's columns; none for a text without header and for NPY and WAV files.
 
-    Raises MissingFileError and InputError.
+    Raises MissingFileError, InputError and DependencyError.
     """
-    where, head = str(path), _head(path)
-    if head.startswith(PARQUET_MAGIC):
-        return parquet_names(where)
-    if head.startswith((NPY_MAGIC, WAV_MAGIC)):
-        return ()
-    number = 1
+    where, number = str(path), 1
     with open_file(Path(path), where) as file:
+        head = file.peek(8)[:8]
+        if head.startswith((NPY_MAGIC, WAV_MAGIC)):
+            return ()
+        if named := open_named(file, where, head):
+            return named[0]
         for block in read_blocks(file.read1):
             for line in decode_lines(block, number, where).split("\n"):
                 if line.strip():

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ..conditioning.conditioner import Conditioner, Piece
 from ..conditioning.rate import TOLERANCE
 from ..conditioning.report import ConditionReport
-from ..conditioning.signal import Signal
+from ..conditioning.signal import Signal, TimeColumn
 from ..conditioning.wiring import Wiring, seconds_per
-from ..errors import InputError
+from ..errors import EdgeconvError, InputError
 from ..intake import Doubt, Intake, given_spec
 from ..plausibility.plausible import Finding
 from ..spec import ModelSpec
@@ -58,6 +58,8 @@ class RecordingSource:
         self._intake: Intake | None = None
         self._conditioner: Conditioner | None = None
         self._joined: JoinedByTime | None = None
+        self.times_found: TimeColumn | None = None
+        """The column that turned out to have the times of the samples, where nobody said which has."""
         self.read_out = False
         """Whether all rows were taken; from then on there is no `state` to go on with."""
         self._rows_taken = self._checksum = 0
@@ -120,12 +122,9 @@ class RecordingSource:
     def _given(self) -> Iterator[tuple[ModelSpec, list[Piece]]]:
         """Yield what the source gives, at first nothing, with the spec that says which channels these are."""
         spec, path = self._spec, self._paths[0]
-        names = column_names(path) if spec.derived and self._signal is None and path.is_file() else ()
         if self._signal is not None:
             yield from self._condition(self._signal)
-        elif (wav_rate_hz(path) or spec.sampling_rate_hz) != spec.sampling_rate_hz or (
-            names and given_spec(spec, None, names) is not spec
-        ):
+        elif (wav_rate_hz(path) or spec.sampling_rate_hz) != spec.sampling_rate_hz or self._says_more(path):
             yield from self._condition(Signal())
         else:
             names, rate_hz, follow = spec.channel_names, spec.sampling_rate_hz, self._follow
@@ -134,6 +133,15 @@ class RecordingSource:
             for block in self._new(read_recording(path, names, self._chunk, rate_hz, follow=follow, undeclared=asked)):
                 samples = self._rows_taken - len(block)
                 yield spec, [Piece(samples / rate_hz, samples == 0, block)]
+
+    def _says_more(self, path: Path) -> bool:
+        """Whether a file has other columns than the channels that are to be looked at: times, or what derives them."""
+        try:
+            names = column_names(path) if path.is_file() else ()
+        except EdgeconvError:  # which reading it says better
+            return False
+        asked = Undeclared(self._spec.sampling_rate_hz, frozenset(self._spec.channel_names))
+        return bool(names) and (bool(asked.columns(names)) or given_spec(self._spec, None, names) is not self._spec)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of what `restore` needs to go on behind the last step."""
@@ -190,17 +198,24 @@ class RecordingSource:
     def _condition(self, signal: Signal) -> Iterator[tuple[ModelSpec, list[Piece]]]:
         where = self._where
         with ExitStack() as stack:
-            time = signal.time
             inputs = [one.source for one in self._spec.derived]
-            known = [*self._spec.channel_names, *inputs, *signal.columns.values(), *([time.name] if time else [])]
+            known = [
+                *self._spec.channel_names,
+                *inputs,
+                *signal.columns.values(),
+                *([signal.time.name] if signal.time else []),
+            ]
             bare = [name.removeprefix("-") for name in known]
-            dates = time is not None and time.unit == "iso8601"
+            dates = signal.time is not None and signal.time.unit == "iso8601"
             asked = self._undeclared(signal, bare)
             tables = [
                 stack.enter_context(open_table(path, bare, dates=dates, follow=self._follow, undeclared=asked))
                 for path in self._paths
             ]
             signal = _with_rate(signal, tables)
+            if asked is not None and asked.times is not None:
+                signal, self.times_found = replace(signal, time=asked.times), asked.times
+            time = signal.time
             names, times = _names_side_by_side(tables, time.name if time else None)
             with naming(where):
                 given = given_spec(self._spec, signal, names)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..conditioning.rate import STRETCH
-from ..conditioning.signal import TimeUnit
-from ..conditioning.undeclared import Stamps, require_model_rate, units_of
+from ..conditioning.signal import TimeColumn, TimeUnit
+from ..conditioning.undeclared import Stamps, times_at_model_rate, units_of
 from ..errors import InputError
 from .dates import is_date, seconds_of
 from .named import Read
@@ -27,6 +27,12 @@ class Undeclared:
     model_hz: float
     channels: frozenset[str]
     """Columns that hold channels, by name or number, whatever they are called."""
+    _found: list[TimeColumn | None] = field(default_factory=list)
+
+    @property
+    def times(self) -> TimeColumn | None:
+        """The column of times that all files had which were looked at."""
+        return self._found[0] if len(set(self._found)) == 1 else None
 
     def columns(self, names: Sequence[str]) -> dict[int, str]:
         """Return the places of columns that are named as times are, and how --time-column would call them."""
@@ -43,6 +49,7 @@ class Undeclared:
         """
         columns = self.columns(names)
         if not columns:
+            self._found.append(None)
             return beginning
         lines, blocks = [line for line in beginning.others if line.strip()], []
         while len(lines) < STRETCH and (block := next(beginning.blocks, None)) is not None:
@@ -51,7 +58,7 @@ class Undeclared:
         rows = [_cells(line, delimiter) for line in lines[:STRETCH]]
         whole = [row for row in rows if len(row) == len(names)]  # of others the reader says what is wrong
         found = [_of_texts(column, names[at], [row[at].strip() for row in whole]) for at, column in columns.items()]
-        require_model_rate(where, found, self.model_hz)
+        self._found.append(times_at_model_rate(where, found, self.model_hz))
         return replace(beginning, blocks=chain(blocks, beginning.blocks))
 
     def look_at_columns(self, where: str, names: Sequence[str], read: Read) -> None:
@@ -65,7 +72,7 @@ class Undeclared:
                     continue
                 found.append(Stamps(column, ("iso8601",) if dates else units_of(names[at]), values))
                 break
-        require_model_rate(where, found, self.model_hz)
+        self._found.append(times_at_model_rate(where, found, self.model_hz))
 
 
 def _first(read: Read, at: int, *, dates: bool) -> NDArray[np.float64]:

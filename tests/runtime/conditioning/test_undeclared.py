@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeconv.runtime.conditioning.rate import STRETCH
 from edgeconv.runtime.conditioning.signal import SECONDS
-from edgeconv.runtime.conditioning.undeclared import NUMBERS, Stamps, require_model_rate, units_of
+from edgeconv.runtime.conditioning.undeclared import NUMBERS, Stamps, times_at_model_rate, units_of
 from edgeconv.runtime.errors import InputError
 
 EPOCH_S = 1_772_323_200
@@ -43,7 +43,7 @@ def test_other_names_are_none_of_times(name):
 
 
 def shown(values, units=NUMBERS, model_hz=50.0):
-    require_model_rate("walk.csv", [Stamps("t", units, np.asarray(values, np.float64))], model_hz)
+    times_at_model_rate("walk.csv", [Stamps("t", units, np.asarray(values, np.float64))], model_hz)
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
@@ -95,9 +95,9 @@ def test_a_unit_in_the_name_wins_over_one_that_would_fit():
 def test_a_column_that_shows_the_model_s_rate_is_enough():
     good, bad = np.arange(200) * 0.02, np.arange(200) * 0.01
     columns = [Stamps("time", NUMBERS, bad), Stamps("seconds_elapsed", ("s",), good)]
-    require_model_rate("walk.csv", columns, 50.0)
+    times_at_model_rate("walk.csv", columns, 50.0)
     with pytest.raises(InputError, match="'time' shows 100 Hz in s"):
-        require_model_rate("walk.csv", columns[:1], 50.0)
+        times_at_model_rate("walk.csv", columns[:1], 50.0)
 
 
 @pytest.mark.parametrize(

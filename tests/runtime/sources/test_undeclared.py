@@ -75,7 +75,7 @@ def samples_of(path, signal=None, **options):
 
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("signal", [None, Signal(units={"x": "g"})], ids=["as it is", "with a signal"])
-def test_every_form_is_refused_at_another_rate_and_read_as_before_at_the_model_s(tmp_path, write, signal):
+def test_every_form_is_refused_at_another_rate_and_passes_as_it_is_at_the_model_s(tmp_path, write, signal):
     path = tmp_path / "walk.any"
     for hz in (102.4, 100.0, 25.0):
         write(path, *columns(hz))
@@ -87,7 +87,54 @@ def test_every_form_is_refused_at_another_rate_and_read_as_before_at_the_model_s
     write(path, stamps, values)
     found, report = samples_of(path, signal)
     np.testing.assert_array_equal(found, values)
-    assert report is None or signal is not None
+    assert not report.changed
+
+
+SAID = {
+    write_quoted: "Time (ns):ns",
+    write_dates: "date:iso8601",
+    write_arrow: "time:iso8601",
+    write_parquet: "time_ns:ns",
+}
+"""How --time-column would say it, where it is not timestamp:ns."""
+
+
+@pytest.mark.parametrize(("write", "follow"), [*((write, False) for write in WRITERS), (write_text, True)])
+def test_times_that_nobody_mentioned_are_believed_as_if_somebody_had(tmp_path, write, follow):
+    """Rows that are left out, twice or late, and a gap, behind as many as decide."""
+    stamps, values = columns(50.0)
+    rows = np.delete(np.arange(ROWS), np.r_[40, 50, 333, 500:650])
+    rows = np.insert(rows, [200, 300], [190, 290])
+    path = tmp_path / "walk.any"
+    write(path, stamps[rows], values[rows])
+    naps = []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) > 3:
+            raise InputError("enough")
+
+    def pieces(signal):
+        source, found = RecordingSource((path,), SPEC, signal, follow=nap if follow else False), []
+        try:
+            found.extend(source.pieces())
+        except InputError:
+            assert follow
+        return source, found
+
+    time = TimeColumn.parse(SAID.get(write, "timestamp:ns"))
+    (found, by_itself), (told, by_word) = pieces(None), pieces(Signal(time=time))
+    assert [(piece.start_s, piece.begins, len(piece.samples)) for piece in by_itself] == [
+        (piece.start_s, piece.begins, len(piece.samples)) for piece in by_word
+    ]
+    for one, other in zip(by_itself, by_word, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+    assert found.report == told.report
+    assert (found.report.gaps, found.report.bridged, found.report.out_of_order) == (1, 3, 2)
+    assert found.times_found == time
+    assert told.times_found is None
+    _, evenly = pieces(Signal(rate_hz=50.0))
+    assert sum(len(piece.samples) for piece in evenly) == len(rows) or follow
 
 
 @pytest.mark.parametrize("rows", [2, 40, 127, 128, 129])
