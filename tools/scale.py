@@ -227,6 +227,9 @@ def render(results: dict[str, Any]) -> str:
         "- A task whose worker or node dies is done again; after the third death the run ends with exit 4. What was "
         "finished is on the driver's disk, and the same command goes on from there. The driver itself is not replaced.",
         "- `score` hands out blocks of up to 16 recordings, and a death costs the block.",
+        "- A recording whose signal cannot be what the model was trained on is not scored, and its likely cause is in "
+        "`errors`; with `--allow-implausible` it is, its predictions say `implausible`, and so do summary and "
+        "manifest.",
         "",
         "## Measured",
         "",

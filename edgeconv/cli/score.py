@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from . import train_options as by
 from .console import count, note, progress
-from .signal_options import JoinOption, SignalOptions
+from .signal_options import AllowImplausibleOption, JoinOption, SignalOptions
 from .stream import without_labels
+
+if TYPE_CHECKING:
+    from edgeconv.runtime.intake import Doubt
 
 
 def score(
@@ -42,12 +45,13 @@ def score(
         Path | None, typer.Option("--signal", help="TOML file that says what the columns are; docs/signal.md.")
     ] = None,
     join: JoinOption = None,
+    allow_implausible: AllowImplausibleOption = False,
 ) -> None:
     """Classify every window of thousands of recordings, with one file of answers for each.
 
     What is done is not done again unless the recording or the model has changed: the same command goes on where it was
-    stopped. A recording that cannot be read stops no other; it is named at the end, and the exit code is 3.
-    The summary is printed as JSON.
+    stopped. A recording that cannot be read, or whose signal cannot be what the model was trained on, stops no other;
+    it is named at the end, and the exit code is 3. The summary is printed as JSON.
 
     Example: edgeconv score recordings --model models/har_conv1d --out scored --workers 2
     """
@@ -60,7 +64,8 @@ def score(
     found = find_recordings(recordings, out, source.join if source else ())
     kept = set(without_labels([recording.paths[0] for recording in found]))
     found = [recording for recording in found if recording.paths[0] in kept]
-    read = Model.read(model, precision=precision, hop=hop, format_=format_, signal=source)
+    doubt: Doubt = "mark" if allow_implausible else "refuse"
+    read = Model.read(model, precision=precision, hop=hop, format_=format_, signal=source, doubt=doubt)
     chosen = make_engine(engine, workers, address, many=True)
     with progress(len(found)) as show:
         totals = ScoredFolder(out).score(
@@ -72,6 +77,8 @@ def score(
         )
     for name, error in sorted(totals.errors.items()):
         note(f"not scored: {name}: {error}")
+    for name, causes in sorted(totals.implausible.items()):
+        note(f"marked: {name}: {'; '.join(causes.values())}")
     summary = totals.as_dict()
     for line in in_words(summary):
         note(line)
@@ -85,11 +92,12 @@ def score(
 
 def in_words(summary: dict[str, Any]) -> list[str]:
     """Return the summary as lines for people."""
+    marked = f", {len(summary['implausible'])} marked as implausible" if summary["implausible"] else ""
     before = f", {summary['done_before']} done before" if summary["done_before"] else ""
     short = f", {summary['without_windows']} shorter than a window" if summary["without_windows"] else ""
     lines = [
         f"{count(summary['recordings'], 'recording')}: {summary['scored']} scored{before}, {summary['failed']} not "
-        f"readable{short}; {count(summary['windows'], 'window')}, {summary['signal_s']:.0f} s of signal",
+        f"readable{short}{marked}; {count(summary['windows'], 'window')}, {summary['signal_s']:.0f} s of signal",
     ]
     if summary["scored"]:
         lines.append(

@@ -92,6 +92,7 @@ class Totals:
     def __post_init__(self) -> None:
         self.labels: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
+        self.implausible: dict[str, dict[str, str]] = {}
 
     def add(self, line: dict[str, Any]) -> None:
         """Count one recording as the manifest has it."""
@@ -99,6 +100,8 @@ class Totals:
         self.without_windows += line["windows"] == 0
         self.signal_s += line["signal_s"]
         self.labels.update(line["labels"])
+        if found := line.get("implausible"):
+            self.implausible[line["recording"]] = found
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as JSON values."""
@@ -116,6 +119,7 @@ class Totals:
             "recordings_per_s": round((self.scored + len(self.errors)) * per_s, 2),
             "windows_per_s": round(self.new_windows * per_s, 1),
             "errors": dict(sorted(self.errors.items())),
+            "implausible": dict(sorted(self.implausible.items())),
         }
 
 
@@ -193,6 +197,7 @@ class ScoredFolder:
             "windows": scored.windows,
             "signal_s": scored.signal_s,
             "labels": dict(scored.labels),
+            **({"implausible": dict(scored.implausible)} if model.doubt == "mark" else {}),
         }
         with (self.folder / MANIFEST).open("a", encoding="utf-8") as file:
             file.write(_as_line(line))

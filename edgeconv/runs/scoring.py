@@ -20,6 +20,7 @@ from .engine import Tell
 if TYPE_CHECKING:
     from edgeconv.runtime import Classifier, Prediction
     from edgeconv.runtime.conditioning.signal import Signal
+    from edgeconv.runtime.intake import Doubt
     from edgeconv.runtime.spec import ModelSpec
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -37,10 +38,19 @@ class Model:
     format: Format
     signal: str = ""
     """What is known of the recordings, as TOML; empty where they have the model's channels."""
+    doubt: Doubt = "refuse"
+    """What becomes of a recording whose signal is not plausible: it is not scored, or its predictions say so."""
 
     @classmethod
     def read(
-        cls, path: Path, *, precision: Precision, hop: int | None, format_: Format, signal: Signal | None = None
+        cls,
+        path: Path,
+        *,
+        precision: Precision,
+        hop: int | None,
+        format_: Format,
+        signal: Signal | None = None,
+        doubt: Doubt = "refuse",
     ) -> Model:
         """Read a model folder or an ONNX file, and see that it can be used.
 
@@ -59,15 +69,17 @@ class Model:
         if signal is not None:
             wires_of(classifier.spec, signal)
         told = signal.to_toml() if signal else ""
-        return cls(tuple((file.name, file.read_bytes()) for file in found), precision, hop, format_, told)
+        return cls(tuple((file.name, file.read_bytes()) for file in found), precision, hop, format_, told, doubt)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that decides the answers: files, precision, hop, format."""
+        """SHA-256 of all that decides the answers: files, precision, hop, format, what is said of the recordings."""
         digest = hashlib.sha256(f"{self.precision} {self.hop} {self.format}".encode())
         for name, data in self.files:
             digest.update(f"\n{name} {len(data)}\n".encode() + data)
         digest.update(self.signal.encode())
+        if self.doubt == "mark":
+            digest.update(b"\nmark")
         return digest.hexdigest()
 
     def load(self) -> Classifier:
@@ -107,13 +119,15 @@ class Scored:
     signal_s: float = 0.0
     labels: tuple[tuple[str, int], ...] = ()
     """How many windows have which label."""
+    implausible: tuple[tuple[str, str], ...] = ()
+    """Codes of what was found that training never saw, each with what was seen first."""
     error: str | None = None
 
 
 def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     """Score one recording; that it cannot be read is an answer, too.
 
-    The file is the same, byte by byte, as `edgeconv stream RECORDING` writes it in this format.
+    The file is the same, byte by byte, as `edgeconv stream RECORDING` with the same options writes it in this format.
     """
     from edgeconv.runtime import StreamClassifier
     from edgeconv.runtime.conditioning.signal import Signal
@@ -126,23 +140,28 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     stream = StreamClassifier(classifier, model.hop)
     samples = 0
     found: list[Prediction] = []
+    implausible: dict[str, str] = {}
     try:
         signal = Signal.from_table(tomllib.loads(model.signal)) if model.signal else None
         walk = Walk(
             stream,
             [Recording(task.name, tuple(map(Path, task.paths)))],
-            lambda recording: RecordingSource(recording.paths, spec, signal, rows_at_once(spec.window)),
+            lambda recording: RecordingSource(
+                recording.paths, spec, signal, rows_at_once(spec.window), doubt=model.doubt
+            ),
             at_once=windows_at_once(spec.window, stream.hop),
         )
         for step in walk.steps():
             found += step.predictions
+            for finding in step.findings:
+                implausible.setdefault(finding.code, finding.message)
             samples = max(samples, walk.samples)
     except (InputError, OSError) as error:
         return Scored(error=_in_words(error))
     counted = Counter(prediction.label for prediction in found)
     labels = tuple((label, counted[label]) for label in spec.labels if counted[label])
-    data = encode(found, task.name, spec, model.format)
-    return Scored(data, len(found), samples / spec.sampling_rate_hz, labels)
+    data = encode(found, task.name, spec, model.format, marks=model.doubt == "mark")
+    return Scored(data, len(found), samples / spec.sampling_rate_hz, labels, tuple(implausible.items()))
 
 
 def _in_words(error: InputError | OSError) -> str:
@@ -159,14 +178,16 @@ def _loaded(model: Model) -> Classifier:
     return model.load()
 
 
-def encode(found: list[Prediction], name: str, spec: ModelSpec, format_: Format) -> bytes:
-    """Return the bytes of a file of predictions."""
+def encode(found: list[Prediction], name: str, spec: ModelSpec, format_: Format, *, marks: bool) -> bytes:
+    """Return the bytes of a file of predictions; marks: whether they say what was found implausible."""
     from edgeconv.runtime.sinks import Sink, open_sink
     from edgeconv.runtime.sinks.parquet import ParquetRows
 
     binary, text = io.BytesIO(), io.StringIO()
     sink: Sink[Prediction] = (
-        ParquetRows(binary, spec.labels) if format_ == "parquet" else open_sink(format_, text, spec.labels)
+        ParquetRows(binary, spec.labels, marks=marks)
+        if format_ == "parquet"
+        else open_sink(format_, text, spec.labels, marks=marks)
     )
     for prediction in found:
         sink.write(name, prediction)

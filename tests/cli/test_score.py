@@ -1,11 +1,13 @@
 """edgeconv score: one file of answers for each recording, whatever happens in between."""
 
 import gzip
+import importlib.util
 import json
 import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +28,21 @@ def folder(write, samples, tmp_path):
     (tmp_path / "rec/notes.md").write_text("no recording")
     (tmp_path / "rec/.hidden.csv").write_text("no recording")
     return tmp_path / "rec"
+
+
+HAR = Path(__file__).resolve().parents[2] / "models" / "har_raw"
+
+
+@pytest.fixture
+def worn_folder(tmp_path):
+    """Three recordings of somebody who moves: one as the model wants it, two with acceleration in m/s²."""
+    place = Path(__file__).resolve().parents[1] / "runtime" / "worn.py"
+    made = importlib.util.module_from_spec(found := importlib.util.spec_from_file_location("worn", place))
+    found.loader.exec_module(made)
+    (tmp_path / "worn").mkdir()
+    for name, factor, seconds in (("right", 1.0, 20.0), ("wrong", 9.80665, 20.0), ("brief", 9.80665, 4.0)):
+        np.save(tmp_path / "worn" / f"{name}.npy", made.worn(11, seconds) * np.float32([factor] * 3 + [1.0] * 3))
+    return tmp_path / "worn"
 
 
 NAMES = ["day2/walk.csv", "short.csv", "walk.csv", "walk.npy"]
@@ -204,13 +221,53 @@ def test_a_glob_names_recordings_and_what_was_written_is_not_taken_for_one(run, 
     assert json.loads(run("score", folder, "--model", model, "--out", out, "--workers", 1).out)["recordings"] == 4
 
 
-def test_bytes_are_the_same_through_ray_which_is_not_heard(run, start, finish, folder, model, tmp_path):
-    arguments = ("score", folder, "--model", model, "--workers")
-    assert run(*arguments, 1, "--out", tmp_path / "local").code == 0
+def test_bytes_are_the_same_through_ray_which_is_not_heard(run, start, finish, worn_folder, tmp_path):
+    arguments = ("score", worn_folder, "--model", HAR, "--allow-implausible", "--workers")
+    local = run(*arguments, 2, "--out", tmp_path / "local")
+    assert local.code == 0
     outcome = finish(start(*arguments, 2, "--out", tmp_path / "ray", "--engine", "ray"), timeout_s=90)
     assert outcome.code == 0, outcome.err
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")
-    assert len(outcome.notes) == 4, outcome.err
+    assert json.loads(outcome.out)["implausible"] == json.loads(local.out)["implausible"]
+    assert list(json.loads(outcome.out)["implausible"]) == ["wrong.npy"]
+    assert len(outcome.notes) == 5, outcome.err
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "parquet"])
+def test_a_recording_that_is_not_plausible_is_scored_and_marked_where_that_is_allowed(
+    run, worn_folder, tmp_path, format_
+):
+    arguments = ("score", worn_folder, "--model", HAR, "--out", tmp_path / "out", "--format", format_, "--workers", 1)
+    refused = run(*arguments)
+    assert refused.code == 3
+    assert list(json.loads(refused.out)["errors"]) == ["wrong.npy"]
+    assert "these are probably m/s^2; give --unit acc=m/s^2, or --allow-implausible" in refused.err
+    marked = run(*arguments, "--allow-implausible")
+    assert marked.code == 0, marked.err
+    summary = json.loads(marked.out)
+    assert (summary["scored"], summary["done_before"], summary["failed"]) == (3, 0, 0)  # other files than before
+    assert list(summary["implausible"]) == ["wrong.npy"]  # what is shorter than the check is not judged
+    assert "m/s^2" in summary["implausible"]["wrong.npy"]["unit"]
+    assert f"marked: wrong.npy: {summary['implausible']['wrong.npy']['unit']}" in marked.notes
+    assert "3 scored, 0 not readable, 1 marked as implausible" in marked.err
+    manifest = map(json.loads, (tmp_path / "out" / scored_folder.MANIFEST).read_text().splitlines())
+    marks = {line["recording"]: line.get("implausible") for line in manifest}
+    assert marks == {"right.npy": {}, "brief.npy": {}, "wrong.npy": summary["implausible"]["wrong.npy"]}
+    for name in ("right", "wrong", "brief"):
+        found = (tmp_path / "out" / f"{name}.npy.{format_}").read_bytes()
+        if format_ == "parquet":
+            from pyarrow import parquet
+
+            column = parquet.read_table(tmp_path / "out" / f"{name}.npy.{format_}").column("implausible").to_pylist()
+            assert set(column) == {"unit" if name == "wrong" else ""}
+        else:
+            path = worn_folder / f"{name}.npy"
+            streamed = run("stream", HAR, path, "--format", format_, "--allow-implausible").out
+            assert found == streamed.encode()
+            assert ("unit" in streamed) == (name == "wrong")
+    again = run(*arguments, "--allow-implausible")
+    assert json.loads(again.out)["implausible"] == summary["implausible"]
+    assert json.loads(again.out)["done_before"] == 3
 
 
 @pytest.mark.parametrize(
