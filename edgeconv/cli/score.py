@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from . import signal_options as of
 from . import train_options as by
 from .console import count, note, progress
-from .signal_options import AllowImplausibleOption, JoinOption, SignalOptions
 from .stream import without_labels
 
 if TYPE_CHECKING:
@@ -41,11 +41,15 @@ def score(
         typer.Option(help="Recordings at once, each with one thread; by default as many as there are cores."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Score again what is done.")] = False,
-    signal: Annotated[
-        Path | None, typer.Option("--signal", help="TOML file that says what the columns are; docs/signal.md.")
-    ] = None,
-    join: JoinOption = None,
-    allow_implausible: AllowImplausibleOption = False,
+    signal: of.SignalOption = None,
+    map_: of.MapOption = None,
+    unit: of.UnitOption = None,
+    time_column: of.TimeColumnOption = None,
+    rate: of.RateOption = None,
+    max_gap: of.MaxGapOption = None,
+    missing_values: of.MissingOption = None,
+    join: of.JoinOption = None,
+    allow_implausible: of.AllowImplausibleOption = False,
 ) -> None:
     """Classify every window of thousands of recordings, with one file of answers for each.
 
@@ -60,7 +64,7 @@ def score(
     from edgeconv.runs.scoring import Model
     from edgeconv.runtime.errors import InputError
 
-    source = SignalOptions(signal, join=join).read()
+    source = of.SignalOptions(signal, map_, unit, time_column, rate, max_gap, missing_values, join).read()
     found = find_recordings(recordings, out, source.join if source else ())
     kept = set(without_labels([recording.paths[0] for recording in found]))
     found = [recording for recording in found if recording.paths[0] in kept]

@@ -265,6 +265,9 @@ def test_a_recording_that_is_not_plausible_is_scored_and_marked_where_that_is_al
             streamed = run("stream", HAR, path, "--format", format_, "--allow-implausible").out
             assert found == streamed.encode()
             assert ("unit" in streamed) == (name == "wrong")
+    told = run(*arguments, "--unit", "acc=m/s^2")  # as the refusal said
+    assert list(json.loads(told.out)["errors"]) == ["right.npy"]
+    run(*arguments, "--allow-implausible")
     again = run(*arguments, "--allow-implausible")
     assert json.loads(again.out)["implausible"] == summary["implausible"]
     assert json.loads(again.out)["done_before"] == 3
