@@ -66,6 +66,17 @@ def exchanged(*pairs: tuple[int, int]) -> Change:
     return ordered(*order)
 
 
+def at_rate(up: int, down: int) -> Change:
+    """Take samples at 50 Hz times up / down, without what they cannot show; they are still said to come at 50 Hz."""
+
+    def change(samples: np.ndarray) -> np.ndarray:
+        from scipy.signal import resample_poly
+
+        return np.asarray(resample_poly(samples.astype(np.float64), up, down, axis=0, padtype="line"), np.float32)
+
+    return change
+
+
 DISTURBANCES = (
     Disturbance("acc in m/s^2", scaled(ACC, 9.80665), ("acc", "m/s^2")),
     Disturbance("acc in mg", scaled(ACC, 1000.0), ("acc", "probably mg")),
@@ -86,6 +97,11 @@ DISTURBANCES = (
     *(Disturbance(f"{n} stuck at its first value", stuck(i), (f"{n} stays",)) for i, n in enumerate(NAMES)),
     *(Disturbance(f"{n} cut off at half of its range", clipped(i), (f"{n} ",)) for i, n in enumerate(NAMES)),
     Disturbance("all zeros", np.zeros_like, ("0 all the time",)),
+    Disturbance("every second sample, 25 Hz", lambda samples: samples[::2], ("samples were taken at",)),
+    *(
+        Disturbance(f"sampled at {hz} Hz", at_rate(up, down), ("samples were taken at",))
+        for hz, up, down in (("60", 6, 5), ("100", 2, 1), ("102.4", 256, 125), ("200", 4, 1))
+    ),
 )
 
 
@@ -254,6 +270,10 @@ vary and turn together.
   a cut is seen in which a channel stays.
 - **Acceleration and angular velocity exchanged** in front of derived channels: gravity is filtered out of what should
   be the angular velocity, so it is only said that there is none where it should be.
+- **At which rate samples come** is seen roughly, by how far gravity turns: half or twice as many are found, and 60 Hz in
+  place of 50 is not. A gyroscope in a unit that is off by the same factor looks alike. It takes somebody who bends, sits
+  down or turns over: who only walks or rests shows no rate, nor does a stream without a gyroscope. What a column of
+  times says is exact; `docs/signal.md` has how times are read.
 - **A person who lies still** in a stream with degrees looks like one who walks in radians, to the gyroscope alone. The
   accelerometer tells them apart; without one, degrees are found only beyond the range of training.
 """

@@ -23,7 +23,8 @@ from ..windows import as_float32, require_finite
 from .plateaus import Plateaus
 from .seen import Seen, SeenTriad, figures, in_radians, triads_of
 from .suspicions import Suspicion, judge
-from .turning import explained, mistakes, moments, no_turn
+from .turned import ALIKE, EXPLAINS, turning_suspicion
+from .turning import mistakes, moments
 
 DECISION_S = 5.0
 """How long a suspicion must last, in windows rounded up: two of HAR's 2.56 s. In less, a knock would decide."""
@@ -35,10 +36,6 @@ TURNED = 2.0
 """Turning that decides: the sum of gravity's squared changes, in squared gravity."""
 HALF_LIFE_S = 120.0
 """Time after which turning counts half, so that a sensor that is changed while running is noticed, too."""
-EXPLAINS, MORE = 0.2, 0.5
-"""Part of the turning that a mistake must explain, and by how much more than the axes as they are."""
-ALIKE = 0.1
-"""Difference below which two mistakes explain the turning alike: about one axis only, several do."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Finding:
     """Something about a stream that training never saw, and what it probably is."""
 
     code: str
-    """What kind: zeros, stuck, saturated, exchanged, unit, gravity or turning."""
+    """What kind: zeros, stuck, saturated, exchanged, unit, gravity, turning or rate."""
     message: str
     """What was seen, what was expected and the likely cause, in one sentence."""
     option: str
@@ -176,18 +173,9 @@ class Plausibility:
         norm = next(triad.norm_median for triad in self._seen.triads if triad.name == gravity)
         if self._moments[:3, :3].trace() < TURNED * norm**2:
             return []
-        here = explained(self._moments, no_turn())
-        parts = {mistake: explained(self._moments, turned) for mistake, turned in self._mistakes.items()}
-        most = max(parts.values())
-        if most < max(EXPLAINS, here + MORE):
-            return []
-        causes = sorted((mistake for mistake in parts if parts[mistake] >= most - ALIKE), key=lambda m: -parts[m])
         channels = tuple(spec.channel_names[i] for name in (gravity, rate) for i in self._triads[name])
-        message = (
-            f"gravity in {gravity} does not turn as {rate} says, but as if {' or '.join(c.words for c in causes)}: "
-            f"that explains {100 * most:.0f} % of its turning, and the axes as they are {100 * max(0.0, here):.0f} %"
-        )
-        return [Suspicion("turning", channels, message, causes[0].option)]
+        found = turning_suspicion(self._moments, self._mistakes, (gravity, rate), channels, spec.sampling_rate_hz)
+        return [] if found is None else [found]
 
     def state(self) -> dict[str, Any]:
         """Return all that the next push depends on, as a copy."""

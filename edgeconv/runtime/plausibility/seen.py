@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..conditioning.units import units_between
-from .turning import explained, mistakes, moments, no_turn
+from .turning import explained, mistakes, moments, no_turn, scale_of
 
 if TYPE_CHECKING:
     from ..spec import Channel
@@ -187,7 +187,8 @@ def seen_in(windows: NDArray[np.float32], channels: Sequence[Channel], sampling_
     if heavy and rate:
         sensors = places[heavy], places[rate], sampling_rate_hz, in_radians(units[places[rate][0]])
         added: NDArray[np.float64] = np.sum([moments(part, *sensors) for part in parts], axis=0)
-        if added[:3, :3].trace() > 0:
+        scale = scale_of(added, no_turn())
+        if added[:3, :3].trace() > 0 and not (scale is not None and scale.elsewhere):
             most = max(explained(added, mistake) for mistake in mistakes(heavy, rate).values())
             turning = SeenTurning(heavy, rate, explained(added, no_turn()), most)
     low_deviations = tuple(float(value) for value in np.percentile(found.deviation, LEFT_OUT, axis=0))

@@ -4,11 +4,13 @@ Gravity stands still in the room, so in the case it turns against the angular ve
 second the mean acceleration is gravity well enough, and the law holds for whoever wears the case and wherever. It
 breaks when an axis of one sensor is flipped or exchanged for another. Both sides of the law are linear in the three
 changes of f and the nine products of a turn and f, so one matrix of moments is all that has to be kept to try every
-such mistake.
+such mistake. Where samples come at another rate than they are said to, turns are added up over wrong times, and gravity
+turns the wrong number of times as far: the same moments show that, too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 
 MEAN_S, STEP_S, SPAN_S = 0.64, 0.16, 0.64
 """Time over which acceleration is averaged, between two such means, and over which a turn is looked at."""
+
+TOO_SHORT, TOO_FAR = 0.65, 1.4
+"""Scales that no stretch of the training recordings comes near: there they are from 0.72 to 1.26."""
 
 _CROSS = np.zeros((3, 3, 3))  # (u × v)[i] = Σ _CROSS[i, j, k] u[j] v[k]
 for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -60,10 +65,51 @@ def explained(added: NDArray[np.float64], turned: NDArray[np.float64]) -> float:
 
     added: what `moments` gave, summed; turned: float64 [3, 3], a matrix that permutes and flips axes
     """
-    law = -np.einsum("ikb,ka->iab", _CROSS, turned).reshape(3, 9)
-    residual = np.concatenate((np.eye(3), -law), axis=1)
+    residual = np.concatenate((np.eye(3), -_law(turned)), axis=1)
     left = float(np.einsum("ij,jk,ik->", residual, added, residual))
     return 1.0 - left / float(added[:3, :3].trace())
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How many times as far as the rate says gravity turns: the truth is between two least-squares slopes.
+
+    Of gravity's changes on the turns, and the other way round; with errors in both the one is too small and the other
+    too large (Frisch, Statistical Confluence Analysis, 1934).
+    """
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """The geometric mean of both."""
+        return math.sqrt(self.low * self.high)
+
+    @property
+    def explained(self) -> float:
+        """The part of gravity's changes that the turns explain when they are scaled: at most 1."""
+        return self.low / self.high
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is nowhere near 1."""
+        return self.high < TOO_SHORT or self.low > TOO_FAR
+
+
+def scale_of(added: NDArray[np.float64], turned: NDArray[np.float64]) -> Scale | None:
+    """Return the scale if the rate is `turned` · ω, as in `explained`; None where the turns go the other way."""
+    law = _law(turned)
+    both, turns = float(np.vdot(law, added[:3, 3:])), float(np.einsum("ij,jk,ik->", law, added[3:, 3:], law))
+    if both <= 0:
+        return None
+    return Scale(both / turns, float(added[:3, :3].trace()) / both)
+
+
+def _law(turned: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what makes gravity's change of the products of a turn and gravity: float64 [3, 9]."""
+    law: NDArray[np.float64] = -np.einsum("ikb,ka->iab", _CROSS, turned).reshape(3, 9)
+    return law
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +133,37 @@ def test_exchanged_axes_are_named(spec, samples, one, other):
     assert any(f"{NAMES[one]} and {NAMES[other]} are exchanged" in finding.message for finding in findings)
 
 
+def at_another_rate(samples, factor):
+    """What comes where the sensor gives `factor` times as many samples: float32 [n, 6]."""
+    at = np.arange(int((len(samples) - 1) * factor)) / factor
+    return np.stack([np.interp(at, np.arange(len(samples)), column) for column in samples.T], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("factor", "seed"), [(0.5, 97), (0.5, 98), (2.0, 97), (2.048, 98), (2.0, 99)])
+def test_another_rate_is_found_and_both_causes_are_named(spec, factor, seed):
+    finding = found(spec, at_another_rate(made.worn(seed), factor))[0]
+    assert (finding.code, finding.option) == ("rate", "--rate HZ or --unit gyro=FACTOR")
+    said = re.search(r"([\d.]+) times as far as gyro says, .* at about (\d+) Hz and not at 50 Hz", finding.message)
+    assert float(said[1]) == pytest.approx(1 / factor, rel=0.25)
+    assert float(said[2]) == pytest.approx(50 * factor, rel=0.25)
+
+
+def test_a_gyroscope_in_a_unit_off_by_less_than_units_are_apart_looks_the_same(spec, samples):
+    finding = found(spec, scaled(samples, GYRO, 2.0))[0]
+    assert (finding.code, finding.option) == ("rate", "--rate HZ or --unit gyro=FACTOR")
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_rate_that_is_a_little_off_is_not_seen(spec, samples, factor):
+    assert found(spec, at_another_rate(samples, factor)) == ()
+
+
+def test_a_training_that_turns_at_another_scale_is_not_judged_by_it(training, samples):
+    """Such as a set whose rate was declared wrongly: what is like it must not be refused."""
+    changed = scaled(training.reshape(-1, 6), GYRO, 0.5).reshape(training.shape)
+    assert found(spec_for(changed), scaled(samples, GYRO, 0.5)) == ()
+
+
 def test_a_mirrored_case_is_called_one(spec, samples):
     changed = samples.copy()
     changed[:, [1, 2, 4, 5]] = changed[:, [2, 1, 5, 4]]
@@ -187,9 +219,16 @@ def test_one_knock_is_no_finding(spec, samples):
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(pushes=st.lists(st.integers(0, 700), min_size=1, max_size=12), what=st.integers(0, 4))
+@given(pushes=st.lists(st.integers(0, 700), min_size=1, max_size=12), what=st.integers(0, 5))
 def test_the_findings_are_the_same_for_any_cutting(spec, samples, pushes, what):
-    changed = (samples, samples * 9.80665, scaled(samples, [1], -1.0), samples[:, ::-1], samples.clip(-1, 0.9))[what]
+    changed = (
+        samples,
+        samples * 9.80665,
+        scaled(samples, [1], -1.0),
+        samples[:, ::-1],
+        samples.clip(-1, 0.9),
+        samples[::2],
+    )[what]
     changed = np.ascontiguousarray(changed[: sum(pushes)], np.float32)
     whole, pieces, at, returned = Plausibility(spec), Plausibility(spec), 0, []
     whole.push(changed)
