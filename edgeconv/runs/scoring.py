@@ -132,8 +132,7 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     from edgeconv.runtime import StreamClassifier
     from edgeconv.runtime.conditioning.signal import Signal
     from edgeconv.runtime.sources.joined import Recording
-    from edgeconv.runtime.sources.recording_source import RecordingSource
-    from edgeconv.runtime.walk import Walk, rows_at_once, windows_at_once
+    from edgeconv.runtime.walk import Walk
 
     classifier = _loaded(model)
     spec = classifier.spec
@@ -143,14 +142,8 @@ def score_recording(model: Model, task: Task, _tell: Tell) -> Scored:
     implausible: dict[str, str] = {}
     try:
         signal = Signal.from_table(tomllib.loads(model.signal)) if model.signal else None
-        walk = Walk(
-            stream,
-            [Recording(task.name, tuple(map(Path, task.paths)))],
-            lambda recording: RecordingSource(
-                recording.paths, spec, signal, rows_at_once(spec.window), doubt=model.doubt
-            ),
-            at_once=windows_at_once(spec.window, stream.hop),
-        )
+        recording = Recording(task.name, tuple(map(Path, task.paths)))
+        walk = Walk.over_files(stream, [recording], signal, model.doubt)
         for step in walk.steps():
             found += step.predictions
             for finding in step.findings:

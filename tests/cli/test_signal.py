@@ -105,7 +105,7 @@ def test_another_rate_with_jitter_and_dates_is_resampled(run, save, motion, expe
     assert np.mean(agree) > 0.97  # one window of 45 may be a tie
 
 
-def test_times_that_nobody_mentioned_are_read_past_at_the_model_s_rate_and_refused_at_another(
+def test_times_that_nobody_mentioned_are_believed_at_the_model_s_rate_and_refused_at_another(
     run, save, motion, expected
 ):
     begin, names = 1_772_323_200_000, ("Time (ms)", *CHANNELS)
@@ -121,7 +121,12 @@ def test_times_that_nobody_mentioned_are_read_past_at_the_model_s_rate_and_refus
         "fast.csv: the column 'Time (ms)' shows 100 Hz in ms, and the model wants 50 Hz; "
         "give --time-column 'Time (ms):ms' to resample, or --rate 50 if the column means something else"
     )
-    assert "fast: resampled from 100 Hz" in run("stream", HAR, path, "--time-column", "Time (ms):ms").err
+    believed = run("stream", HAR, path, "--time-column", "Time (ms):ms")
+    # The stamps are wrong here, and gravity turns as at 50 Hz.
+    assert believed.code == 3
+    assert "gravity in acc turns 1.8 times as far as gyro says" in believed.error
+    marked = run("stream", HAR, path, "--time-column", "Time (ms):ms", "--allow-implausible")
+    assert "fast: resampled from 100 Hz" in marked.err
     assert said(run("stream", HAR, path, "--rate", 50).predictions) == said(expected.predictions)
     (path.parent / "labels.csv").write_text("recording,start_s,end_s,label\nfast,0,60,SITTING\n")
     assert "shows 100 Hz in ms" in run("evaluate", HAR, path, "--labels", path.parent / "labels.csv").error
