@@ -26,7 +26,8 @@ RECEIVE = 1000
 """Messages that the broker sends ahead of acknowledgements; it may send fewer."""
 KNOWN = 2 * RECEIVE
 """Messages that are remembered, so that their acknowledgement may be lost."""
-CLOSE_S = 2.0
+CLOSE_S = 10.0
+"""How long the broker may take to read the last acknowledgements; what it has not read by then it sends again."""
 UNBOUNDED = 10 * RECEIVE
 """Messages of QoS 0, which no acknowledgement holds back, that may wait."""
 NOT_KEPT = Loss(None, "the broker did not keep the session; what came meanwhile is lost")
