@@ -155,7 +155,7 @@ class Client:
         session = Properties(PacketTypes.CONNECT)
         session.SessionExpiryInterval = 3600 if client_id else 0
         self.paho = Paho(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
-        self.paho.reconnect_delay_set(1, 1)
+        self.paho.reconnect_delay_set(0.1, 0.1)
         self.paho.on_connect = self._on_connect
         self.paho.on_message = self._on_message
         self.paho.on_disconnect = self._on_disconnect

@@ -91,8 +91,8 @@ def test_what_was_taken_before_a_crash_is_not_taken_again_after_it(
     assert len({(window["device"], window["since_ms"]) for window in reader.windows}) == 3
 
 
-def test_predictions_that_cannot_arrive_are_an_error_when_the_time_is_up(broker, models):
-
+def test_predictions_that_cannot_arrive_are_an_error_when_the_time_is_up(broker, models, monkeypatch):
+    monkeypatch.setattr("edgeconv.runtime.sources.mqtt_client.BACK_OFF_S", (0.05, 0.1))
     classifier = Classifier.load(models / "tiny.onnx")
     sink = MqttSink(broker.url, "out")
     (prediction,) = StreamClassifier(classifier).push(np.zeros((4, 2)))
@@ -160,7 +160,7 @@ def test_tls_is_used_and_the_certificate_is_checked(make_broker, certificate, mo
         MqttSource(url, Decoder(("a",)), "trusting")
     monkeypatch.setenv("EDGECONV_MQTT_CA", str(certificate[0]))
     MqttSource(url, Decoder(("a",)), "trusting").close()
-    monkeypatch.setattr("edgeconv.runtime.sources.mqtt_client.CONNECT_S", 1.0)
+    monkeypatch.setattr("edgeconv.runtime.sources.mqtt_client.CONNECT_S", 0.2)
     with pytest.raises(InputError, match="does not answer as a broker does"):
         MqttSource(f"mqtt://127.0.0.1:{broker.port}/sensors/+/imu", Decoder(("a",)), "open")
 

@@ -107,7 +107,7 @@ def test_a_signal_ends_it_after_what_is_due_and_nothing_is_sent_again(
     again = serve(*addresses, "--report", 0.1).ready()
     if taken < 40:
         again.wait_for_note(f" {40 - taken} message")
-    time.sleep(0.3)
+    time.sleep(0.1)
     assert again.end() == 0
     assert messages_of(again) == 40 - taken
     _, repeated = by_device(reader.windows)
@@ -153,8 +153,9 @@ def test_two_processes_share_the_devices_and_one_that_is_killed_is_replaced(
     mine = {shard: [d for d in devices if owner(f"d{d}", 2) == shard] for shard in (0, 1)}
     assert all(mine.values())
     reader = connect(broker, topic="edgeconv/+/prediction")
-    first = serve(*addresses, "--shard", "1/2").ready()
-    second = serve(*addresses, "--shard", "2/2", "--report", 0.1).ready()
+    first, second = serve(*addresses, "--shard", "1/2"), serve(*addresses, "--shard", "2/2", "--report", 0.1)
+    first.ready()
+    second.ready()
     sender = connect(broker)
     for device in devices:
         sender.send_samples(f"d{device}", samples_of(device)[:20])
@@ -245,11 +246,10 @@ def test_a_broker_that_wants_a_password_gets_it_from_the_environment(serve, make
     subprocess.run(["mosquitto_passwd", "-c", "-b", str(passwords), "me", "secret"], check=True)
     broker = make_broker(allow_anonymous="false", password_file=passwords)
     address = f"mqtt://me@127.0.0.1:{broker.port}/sensors/+/imu"
-    refused = serve("--from", address)
+    refused, serving = serve("--from", address), serve("--from", address, EDGECONV_MQTT_PASSWORD="secret")
     assert refused.end(None) == 3
     assert "the broker refuses the connection (Not authorized)" in refused.notes[-1]
-    serving = serve("--from", address, EDGECONV_MQTT_PASSWORD="secret").ready()
-    assert serving.end() == 0
+    assert serving.ready().end() == 0
 
 
 @pytest.mark.parametrize(
@@ -305,9 +305,9 @@ def test_killed_and_started_again_no_window_is_lost_and_repeats_have_their_id(
     options = (*addresses, "--checkpoint", checkpoint, "--checkpoint-every", 0.3)
     reader, sender = connect(broker, topic="edgeconv/+/prediction"), connect(broker)
     serving = serve(*options).ready()
-    for start in range(0, 40, 10):
+    for start in range(0, 40, 14):
         for device in range(3):
-            sender.send_samples(f"d{device}", samples_of(device)[start : start + 10], at_once=3)
+            sender.send_samples(f"d{device}", samples_of(device)[start : start + 14], at_once=3)
         wait_for(lambda start=start: len(reader.windows) > start, "windows")
         serving.process.kill()
         serving.process.wait()
