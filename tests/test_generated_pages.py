@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"scale": "scale", "presets": "presets", "recipe": "recipe", "training": "bench_train", "protocol": "protocol"}
+PAGES = {
+    "scale": "scale", "presets": "presets", "recipe": "recipe", "training": "bench_train", "protocol": "protocol",
+    "disturbances": "disturbances",
+}  # fmt: skip
 
 
 @pytest.fixture

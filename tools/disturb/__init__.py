@@ -1,0 +1,1 @@
+"""What tools/disturbances.py does to recordings, and to tones."""
