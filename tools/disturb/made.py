@@ -113,9 +113,9 @@ def sampled(
         times = (places + rng.uniform(-jitter, jitter, len(places))) / source_hz
         times -= times[0]
         times = times[times <= end_s]
-        stretches = (int(times[-1] * RATE_HZ + 1e-6) + 1,)
         values = at_times(samples, times, min(source_hz, RATE_HZ) / 2)
-        return Table(values, header, None if clock is None else (clock, stamps(times, clock)), stretches)
+        stamped_as = None if clock is None else (clock, stamps(times, clock))
+        return Table(values, header, stamped_as, (_grid_points(0.0, times[-1]),))
 
     return change
 
@@ -131,6 +131,10 @@ def stamped(samples: Floats, kept: NDArray[np.intp] | None = None, clock: str = 
     """Return the samples, or those kept and in that order, with the times when they were taken."""
     places = np.arange(len(samples)) if kept is None else kept
     return Table(samples[places], times=(clock, stamps(places / RATE_HZ, clock)), stretches=(len(samples),))
+
+
+def on_time(clock: str) -> Change:
+    return lambda samples, _: stamped(samples, clock=clock)
 
 
 def some(samples: Floats, rng: np.random.Generator, share: float = 0.01) -> NDArray[np.intp]:
@@ -168,15 +172,38 @@ def clock_set_back(samples: Floats, _: np.random.Generator) -> Table:
     return replace(table, times=("time_s", times.round(6)), stretches=(half, len(samples) - half))
 
 
-def gaps(samples: Floats, rng: np.random.Generator) -> Table:
-    """Take 3 s out at three places."""
-    lost = round(3 * RATE_HZ)
-    parts = np.array_split(np.arange(len(samples)), 4)
-    begins = [int(part[0]) + int(rng.integers(0, len(part) // 4)) for part in parts[1:]]
-    edges = [0, *(edge for begin in begins for edge in (begin, begin + lost)), len(samples)]
-    stretches = tuple(end - start for start, end in zip(edges[::2], edges[1::2], strict=True))
-    kept = np.concatenate([np.arange(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)])
-    return replace(stamped(samples, kept), stretches=stretches)
+def with_gaps(change: Change) -> Change:
+    """Take 3 s out at three places, of what has its times in s or ms."""
+
+    def cut(samples: Floats, rng: np.random.Generator) -> Table:
+        table = change(samples, rng)
+        assert table.times is not None
+        name, stamps = table.times
+        times = stamps / (1e3 if name == "time_ms" else 1.0)
+        quarter_s = times[-1] / 4
+        begins = quarter_s * (np.arange(1, 4) + rng.uniform(0.0, 0.25, 3))
+        kept = ~((times[:, None] >= begins) & (times[:, None] < begins + 3.0)).any(axis=1)
+        ends = np.flatnonzero(np.diff(times[kept]) > 1.0) + 1
+        grids = [_grid_points(part[0], part[-1]) for part in np.split(times[kept], ends)]
+        return replace(table, values=table.values[kept], times=(name, stamps[kept]), stretches=tuple(grids))
+
+    return cut
+
+
+def _grid_points(start_s: float, end_s: float) -> int:
+    """Return how many samples at 50 Hz lie in a stretch."""
+    return int(np.floor(end_s * RATE_HZ + 1e-6)) - int(np.ceil(start_s * RATE_HZ - 1e-6)) + 1
+
+
+def in_whole_ms(change: Change) -> Change:
+    """Round a file's times, in ms, to whole ones."""
+
+    def rounded(samples: Floats, rng: np.random.Generator) -> Table:
+        table = change(samples, rng)
+        assert table.times is not None
+        return replace(table, times=(table.times[0], np.rint(table.times[1]).astype(np.int64)))
+
+    return rounded
 
 
 def part_of(change: Change, columns: slice) -> Change:

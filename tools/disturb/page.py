@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,7 +111,7 @@ def percent(tally: dict[str, Any]) -> str:
 def shorter(text: str) -> str:
     """Return a message as a cell of a table."""
     text = text.replace(", or --allow-implausible to go on as it is", "").replace("|", "\\|")
-    text = text.replace("this is not the signal that the model was trained on, ", "not the signal …, ")
+    text = re.sub(r"this is not the signal that the model was trained on, ([\d.]+ s) from the start", r"after \1", text)
     return text if len(text) <= SHOWN else text[:SHOWN].rsplit(" ", 1)[0] + " …"
 
 
