@@ -109,7 +109,7 @@ def evaluate(
             "mark" if allow_implausible else "refuse",
         )
     for each in found.answers:
-        if each.report is not None:
+        if each.report is not None and each.report.changed:
             note(f"{each.name}: {each.report.words()}")
     _say_what_is_missing(found)
     typer.echo(report(found))

@@ -44,7 +44,12 @@ class Keeper:
         self._last_s = time.monotonic()
 
     def commit(self) -> None:
-        """Write down what was done; call it between two steps of the walk. Raises InputError where it cannot."""
+        """Write down what was done; call it between two steps of the walk. Raises InputError where it cannot.
+
+        While a walk reads again what it knows, nothing is written: it may turn out to be something else.
+        """
+        if self._walk.reading_again:
+            return
         from edgeconv.runtime.checkpoint import Checkpoint
         from edgeconv.runtime.errors import InputError
 

@@ -158,7 +158,8 @@ def run_resumably(
                 keeper.commit()
                 note(f"stopped behind {count(walk.all_windows, 'window')}; the same command goes on from {checkpoint}")
             except EdgeconvError:
-                note(f"{checkpoint} keeps what was written down before this: the same command goes on from there")
+                if not walk.reading_again:
+                    note(f"{checkpoint} keeps what was written down before this: the same command goes on from there")
                 raise
         ending.check()
         return walk.done
@@ -266,7 +267,7 @@ class Results:
 
         try:
             self._sink.close()
-            if isinstance(error, EdgeconvError) and not self._walk.done:
+            if isinstance(error, EdgeconvError) and not self._walk.done and not self._walk.reading_again:
                 self._tell(self._job.recordings[self._walk.number], str(error))
         finally:
             job, seconds = self._job, time.perf_counter() - self._began_s
@@ -317,14 +318,14 @@ class Results:
 def _say(step: Step, walk: Walk, job: Job) -> None:
     """Note what was found in a recording, and at its end what was done to make it the model's."""
     name, path, window = step.recording.name, step.recording.paths[0], job.streaming.classifier.spec.window
-    for finding in step.findings:
+    for finding in step.findings if job.doubt == "mark" else ():
         note(f"{name}: {finding.message}; goes on all the same, from {finding.at_s:.1f} s")
     if not step.ended:
         return
     if walk.times_found is not None:
         time = walk.times_found
         note(f"{name}: times are those of its column {time.name!r}, in {time.unit}; --rate leaves them out")
-    if walk.report is not None:
+    if walk.report is not None and (walk.report.changed or job.signal is not None):
         note(f"{name}: {walk.report.words()}")
     if walk.samples < window:
         note(f"{path}: {walk.samples} samples are less than one window of {window}; no predictions")

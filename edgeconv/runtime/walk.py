@@ -119,6 +119,11 @@ class Walk:
         return self.number == len(self._recordings)
 
     @property
+    def reading_again(self) -> bool:
+        """Whether it has not come yet to where `restore` said that it was."""
+        return self._before is not None or (self._source is not None and self._source.reading_again)
+
+    @property
     def report(self) -> ConditionReport | JoinedReport | None:
         """What was done to make this recording the model's; None where it is taken as it is."""
         return None if self._source is None else self._source.report
@@ -147,6 +152,8 @@ class Walk:
                         self._portions.push(piece)
                     yield from self._answer(recording, final=False)
             except EdgeconvError:
+                if self.reading_again:  # all that was taken is in the state that was restored
+                    raise
                 # What came before it is answered all the same.
                 for step in self._answer(recording, final=True):
                     yield replace(step, whole=False)

@@ -280,3 +280,23 @@ def test_a_replay_that_is_ended_goes_on(start, finish, run, model, write, sample
     assert 2 <= len(lines_in(out)) < 14
     run("stream", model, path, "--pace", "real-time", *options)
     assert [json.loads(line)["start_s"] for line in lines_in(out)] == [round(i / 5, 6) for i in range(14)]
+
+
+def test_nothing_is_cut_off_an_output_before_it_is_certain_that_the_recording_is_the_same(
+    run, start, finish, model, long, kept
+):
+    options, out, checkpoint = kept
+    process = start("stream", model, long, *options, "--hop", 1)
+    wait_for(lambda: len(lines_in(out)) > 20_000, "windows")
+    process.kill()
+    finish(process)
+    out.write_text(out.read_text() + "written, and not committed\n")
+    before = out.read_bytes(), checkpoint.read_bytes()
+    text = bytearray(long.read_bytes())  # behind what it is known by, in front of what was answered
+    at = text.index(b"1", 100_000)
+    text[at : at + 1] = b"2"
+    long.write_bytes(text)
+    outcome = run("stream", model, long, *options, "--hop", 1)
+    assert outcome.code == 3
+    assert "rows are not those that were there when the checkpoint was written" in outcome.error
+    assert (out.read_bytes(), checkpoint.read_bytes()) == before

@@ -174,7 +174,8 @@ class Plausibility:
         if self._moments[:3, :3].trace() < TURNED * norm**2:
             return []
         channels = tuple(spec.channel_names[i] for name in (gravity, rate) for i in self._triads[name])
-        found = turning_suspicion(self._moments, self._mistakes, (gravity, rate), channels, spec.sampling_rate_hz)
+        sensors, rate_hz = (gravity, rate), spec.sampling_rate_hz
+        found = turning_suspicion(self._moments, self._mistakes, sensors, channels, rate_hz, norm)
         return [] if found is None else [found]
 
     def state(self) -> dict[str, Any]:

@@ -12,6 +12,10 @@ from .turning import Mistake, Scale, explained, no_turn, scale_of
 
 EXPLAINS, MORE = 0.2, 0.5
 """Part of the turning that a cause must explain, and by how much more than the axes as they are."""
+MIXED, MIXED_TURNED = 0.1, 6.0
+"""Part of the turning that is explained, by turns scaled as it may be, below which axes are mixed up, and from how much
+turning on, in gravity's squared changes per squared gravity. Of every training recording 0.25 and more is, with its
+columns permuted 0.05 and less."""
 ALIKE = 0.1
 """Difference below which two causes explain the turning alike: about one axis only, several do."""
 
@@ -24,10 +28,12 @@ def turning_suspicion(
     sensors: tuple[str, str],
     channels: tuple[str, ...],
     sampling_rate_hz: float,
+    norm: float,
 ) -> Suspicion | None:
     """Return what is wrong with the turning of gravity; None for nothing.
 
     added: what `moments` gave, summed; sensors: that of gravity, and that of the rate of turning; channels: of both
+    norm: length of gravity in training
     """
     gravity, rate = sensors
     if (other := _other_rate(added, mistakes)) is not None:
@@ -45,7 +51,15 @@ def turning_suspicion(
     parts = {mistake: explained(added, turned) for mistake, turned in mistakes.items()}
     most = max(parts.values())
     if most < max(EXPLAINS, here + MORE):
-        return None
+        scaled = scale_of(added, no_turn())
+        related = scaled is not None and scaled.explained >= MIXED
+        if related or added[:3, :3].trace() < MIXED_TURNED * norm**2:
+            return None
+        message = (
+            f"gravity in {gravity} does not turn as {rate} says, nor as if a single axis of theirs were another: their "
+            "columns are probably mixed up"
+        )
+        return Suspicion("turning", channels, message, f"--map {channels[0]}=COLUMN …")
     causes = _alike(parts)
     message = (
         f"gravity in {gravity} does not turn as {rate} says, but as if {' or '.join(c.words for c in causes)}: "

@@ -23,6 +23,7 @@ class OutputFile:
     def __init__(self, path: Path, committed: dict[str, Any] | None = None) -> None:
         """Begin an empty file, or go on behind what was committed, as `commit` returned it.
 
+        What was not committed is cut off at the first `write` or `commit`: until then nothing is lost.
         Raises InputError for a file that cannot be written, is being written by another process, or is not the one
         that was committed; a file that is not the one stays as it is.
         """
@@ -40,9 +41,9 @@ class OutputFile:
             self._length = 0 if committed is None else int(committed["bytes"])
             if committed is not None:
                 self._require(committed)
-            if self._file.seek(0, os.SEEK_END) > self._length:
-                self._file.truncate(self._length)
-            self._file.seek(self._length)
+            self._cut = False
+            if committed is None:
+                self._cut_off()
             sync_folder(path.parent)
         except BaseException:
             self._file.close()
@@ -56,6 +57,7 @@ class OutputFile:
 
     def write(self, text: str) -> int:
         """Write text; raises OSError."""
+        self._cut_off()
         data = text.encode("utf-8")
         self._file.write(data)
         self._length += len(data)
@@ -72,6 +74,7 @@ class OutputFile:
 
     def commit(self) -> dict[str, Any]:
         """Wait until all is on the disk, and return by what the file is known again; raises OSError."""
+        self._cut_off()
         self._file.flush()
         os.fsync(self._file.fileno())
         return {"bytes": self._length, "tail": self._tail()}
@@ -80,6 +83,14 @@ class OutputFile:
         """Close the file; what was not flushed may be lost."""
         with suppress(OSError):
             self._file.close()
+
+    def _cut_off(self) -> None:
+        """Cut off what was not committed, when it is certain that something goes on here, and not before."""
+        if not self._cut:
+            self._cut = True
+            if self._file.seek(0, os.SEEK_END) > self._length:
+                self._file.truncate(self._length)
+            self._file.seek(self._length)
 
     def _tail(self) -> int:
         self._file.seek(max(0, self._length - TAIL_BYTES))

@@ -29,6 +29,12 @@ class JoinedReport:
     samples_out: int
     """Where all files have one."""
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done but to put what belongs together side by side."""
+        left_out = any(report.samples_out != self.samples_out for report in self.files.values())
+        return left_out or any(report.changed for report in self.files.values())
+
     def words(self) -> str:
         """Return all that was done as one line for people."""
         most = max((report.samples_out for report in self.files.values()), default=0)

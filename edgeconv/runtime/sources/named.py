@@ -34,8 +34,8 @@ def read_channels(
                 at, position = np.argwhere(~finite)[0].tolist()
                 raise InputError(
                     f"{where}: row {row + at} (counted from 0), column {channels[position]!r}: the value is missing, "
-                    "not finite or too large for float32; expected a finite value in every row: fill the gap or cut "
-                    "the file"
+                    "not finite or too large for float32; expected a finite value in every row: fill the gap, cut the "
+                    "file, or stream it with --missing hold or gap"
                 )
             if len(samples):
                 yield samples

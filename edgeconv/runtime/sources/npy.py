@@ -39,7 +39,8 @@ def read_npy(file: BufferedReader, where: str, channels: Sequence[str]) -> Gener
             problem = "is too large for float32" if np.isfinite(value) else "is not finite"
             raise InputError(
                 f"{where}: row {row + at} (counted from 0), column {channels[column]!r}: {value} {problem}; "
-                "expected a finite value in every row: fill the gap or cut the array"
+                "expected a finite value in every row: fill the gap, cut the array, or stream it with --missing hold "
+                "or gap"
             )
         yield samples
         row += len(samples)

@@ -66,6 +66,11 @@ class RecordingSource:
         self._before: Mapping[str, Any] | None = None
 
     @property
+    def reading_again(self) -> bool:
+        """Whether it has not come yet to where `restore` said that it was."""
+        return self._before is not None
+
+    @property
     def report(self) -> ConditionReport | JoinedReport | None:
         """What was done so far; None where samples are passed as they are, and before the columns are known."""
         if self._joined is not None:

@@ -95,7 +95,7 @@ class Layout:
     """Whether a value may be missing: an empty cell, `nan` or `inf`, which becomes NaN or infinite."""
     dates: frozenset[int] = frozenset()
     """Columns that hold dates and times by ISO 8601; they become seconds since 1970."""
-    remedy: str = "fill the gap or cut the file"
+    remedy: str = "fill the gap, cut the file, or stream it with --missing hold or gap"
     """What to do where a value is missing."""
 
     def parse(self, text: str, number: int) -> NDArray[Any]:

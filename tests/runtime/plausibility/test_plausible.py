@@ -164,6 +164,22 @@ def test_a_training_that_turns_at_another_scale_is_not_judged_by_it(training, sa
     assert found(spec_for(changed), scaled(samples, GYRO, 0.5)) == ()
 
 
+@pytest.mark.parametrize("seed", range(90, 96))
+def test_columns_that_are_mixed_up_are_found_whatever_their_order(spec, seed):
+    rng, samples = np.random.default_rng(seed), made.worn(seed)
+    order = rng.permutation(6)
+    # Both sensors in one other order, without an axis turned round, are a case that is worn in another way.
+    assert not np.array_equal(order[:3], order[3:] - 3), "choose another seed"
+    assert found(spec, samples[:, order]), order.tolist()
+
+
+def test_where_no_single_mistake_explains_the_turning_the_columns_are_called_mixed_up(spec, samples):
+    (finding,) = found(spec, samples[:, [4, 2, 0, 5, 1, 3]])
+    assert finding.code == "turning"
+    assert "nor as if a single axis of theirs were another: their columns are probably mixed up" in finding.message
+    assert finding.option == "--map acc_x=COLUMN …"
+
+
 def test_a_mirrored_case_is_called_one(spec, samples):
     changed = samples.copy()
     changed[:, [1, 2, 4, 5]] = changed[:, [2, 1, 5, 4]]

@@ -35,7 +35,7 @@ RATE = "--rate HZ or --unit gyro=FACTOR"
 
 
 def suspicion(added):
-    return turning_suspicion(added, MISTAKES, ("acc", "gyro"), ("acc_x", "gyro_x"), SAID_HZ)
+    return turning_suspicion(added, MISTAKES, ("acc", "gyro"), ("acc_x", "gyro_x"), SAID_HZ, 1.0)
 
 
 def moments_of(windows):
