@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     "scale": "scale", "presets": "presets", "recipe": "recipe", "training": "bench_train", "protocol": "protocol",
-    "disturbances": "disturbances",
+    "disturbances": "disturbances", "raw_recordings": "raw_recordings",
 }  # fmt: skip
 
 
@@ -78,3 +78,15 @@ def test_every_part_of_the_recipe_has_a_line_on_training_subjects_alone(tool):
     assert list(recipe["lines"]) == list(tool("recipe").STUDY)
     assert all(line["run"].split("-")[1] == "folds" for line in recipe["lines"].values())
     assert all(len(line["by_seed"]) == recipe["repeats"] for line in recipe["lines"].values())
+
+
+def test_raw_recordings_give_the_nine_channel_network_what_its_own_windows_give():
+    models = results("raw_recordings")["models"]
+    assert results("raw_recordings")["recordings"] == 19
+    assert [models[name]["channels"] for name in models] == [6, 9, 9]
+    # UCI HAR's own test windows of the same people: 98.17 % and 91.21 %
+    assert models["har_edge"]["raw"]["accuracy"] > 0.975
+    assert models["har_conv1d"]["raw"]["accuracy"] > 0.90
+    for found in models.values():
+        assert found["smoothed"]["event_f1"] > found["raw"]["event_f1"] + 0.1
+        assert found["smoothed"]["false_changes_per_hour"] < found["raw"]["false_changes_per_hour"] / 3
