@@ -98,9 +98,9 @@ DISTURBANCES = (
     *(Disturbance(f"{n} stuck at its first value", stuck(i), (f"{n} stays",)) for i, n in enumerate(NAMES)),
     *(Disturbance(f"{n} cut off at half of its range", clipped(i), (f"{n} ",)) for i, n in enumerate(NAMES)),
     Disturbance("all zeros", np.zeros_like, ("0 all the time",)),
-    Disturbance("every second sample, 25 Hz", lambda samples: samples[::2], ("samples were taken at",)),
+    Disturbance("every second sample, 25 Hz", lambda samples: samples[::2], ("apart in time",)),
     *(
-        Disturbance(f"sampled at {hz} Hz", at_rate(up, down), ("samples were taken at",))
+        Disturbance(f"sampled at {hz} Hz", at_rate(up, down), ("apart in time",))
         for hz, up, down in (("60", 6, 5), ("100", 2, 1), ("102.4", 256, 125), ("200", 4, 1))
     ),
 )

@@ -41,9 +41,9 @@ def turning_suspicion(
         times, hz = f"{scale.middle:.2g}", float(f"{sampling_rate_hz / scale.middle:.2g}")
         also = f", and as if {' or '.join(cause.words for cause in causes)}" if causes else ""
         message = (
-            f"gravity in {gravity} turns {times} times as far as {rate} says, as if samples were taken at about {hz:g} "
-            f"Hz and not at {sampling_rate_hz:g} Hz, or as if {rate} had to be multiplied by {times}{also}: that "
-            f"explains {100 * scale.explained:.0f} % of its turning"
+            f"gravity in {gravity} turns {times} times as far as {rate} says, as if samples were {times} times as far "
+            f"apart in time as they are said to be, such as {hz:g} Hz said to be {sampling_rate_hz:g} Hz, or as if "
+            f"{rate} had to be multiplied by {times}{also}: that explains {100 * scale.explained:.0f} % of its turning"
         )
         option = f"--rate HZ or --unit {rate}=FACTOR"
         return Suspicion("rate", channels, message, f"{causes[0].option} {option}" if causes else option)
