@@ -187,7 +187,7 @@ def seen_in(windows: NDArray[np.float32], channels: Sequence[Channel], sampling_
     if heavy and rate:
         sensors = places[heavy], places[rate], sampling_rate_hz, in_radians(units[places[rate][0]])
         added: NDArray[np.float64] = np.sum([moments(part, *sensors) for part in parts], axis=0)
-        scale = scale_of(added, no_turn())
+        scale = scale_of(added, no_turn())  # elsewhere: a wrong rate or unit of the training set itself, no measure
         if added[:3, :3].trace() > 0 and not (scale is not None and scale.elsewhere):
             most = max(explained(added, mistake) for mistake in mistakes(heavy, rate).values())
             turning = SeenTurning(heavy, rate, explained(added, no_turn()), most)
