@@ -322,10 +322,10 @@ def _say(step: Step, walk: Walk, job: Job) -> None:
         note(f"{name}: {finding.message}; goes on all the same, from {finding.at_s:.1f} s")
     if not step.ended:
         return
-    if walk.times_found is not None:
-        time = walk.times_found
+    changed = walk.report is not None and walk.report.changed
+    if changed and (time := walk.times_found) is not None:
         note(f"{name}: times are those of its column {time.name!r}, in {time.unit}; --rate leaves them out")
-    if walk.report is not None and (walk.report.changed or job.signal is not None):
+    if walk.report is not None and (changed or job.signal is not None):
         note(f"{name}: {walk.report.words()}")
     if walk.samples < window:
         note(f"{path}: {walk.samples} samples are less than one window of {window}; no predictions")

@@ -114,6 +114,12 @@ def test_times_that_nobody_mentioned_are_believed_at_the_model_s_rate_and_refuse
         "stream", HAR, save("plain.csv", np.column_stack([begin + np.arange(3000) * 20, motion]), names, form=form)
     )
     assert same.out == expected.out
+    assert "times are those" not in same.err
+    later = begin + np.arange(3000) * 20 + np.repeat([0, 3000], 1500)
+    gap = run("stream", HAR, save("gap.csv", np.column_stack([later, motion]), names, form=form))
+    assert "gap: times are those of its column 'Time (ms)', in ms; --rate leaves them out" in gap.err
+    assert "gap: at the model's 50 Hz, 1 gap, the longest 3.02 s; 3000 samples in, 3000 out" in gap.err
+    assert max(line["start_s"] for line in gap.predictions if line["end_s"] < 31) < 30 - 2.5
     path = save("fast.csv", np.column_stack([begin + np.arange(3000) * 10, motion]), names, form=form)
     refused = run("stream", HAR, path)
     assert (refused.code, refused.out) == (3, "")
