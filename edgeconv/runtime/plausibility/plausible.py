@@ -29,7 +29,8 @@ from .turning import mistakes, moments
 DECISION_S = 5.0
 """How long a suspicion must last, in windows rounded up: two of HAR's 2.56 s. In less, a knock would decide."""
 GRAVITY_S = 15.0
-"""The same for the direction of gravity, which is anywhere while somebody puts the sensor on."""
+"""The same for the direction of gravity, which is anywhere while somebody puts the sensor on, and for columns that are
+mixed up, of which there are usually plainer signs."""
 WATCHED, EVERY = 48, 8
 """So many windows are all looked at, and then one in so many: a look costs more than the window's answer."""
 TURNED = 2.0
@@ -43,7 +44,7 @@ class Finding:
     """Something about a stream that training never saw, and what it probably is."""
 
     code: str
-    """What kind: zeros, stuck, saturated, exchanged, unit, gravity, turning or rate."""
+    """What kind: zeros, stuck, saturated, exchanged, unit, gravity, turning, mixed or rate."""
     message: str
     """What was seen, what was expected and the likely cause, in one sentence."""
     option: str
@@ -78,7 +79,8 @@ class Plausibility:
         self._informed = spec.seen is not None or any(channel.minimum is not None for channel in spec.channels)
         self._triads = triads_of(spec.channel_names)
         window_s = spec.window / spec.sampling_rate_hz
-        self._patience = {"gravity": math.ceil(GRAVITY_S / window_s), "saturated": 1}
+        patient = math.ceil(GRAVITY_S / window_s)
+        self._patience = {"gravity": patient, "mixed": patient, "saturated": 1}
         self._usual = math.ceil(DECISION_S / window_s)
         self._keep = 0.5 ** (window_s / HALF_LIFE_S)
         self.decides_after = self._usual * spec.window

@@ -12,10 +12,13 @@ from .turning import Mistake, Scale, explained, no_turn, scale_of
 
 EXPLAINS, MORE = 0.2, 0.5
 """Part of the turning that a cause must explain, and by how much more than the axes as they are."""
-MIXED, MIXED_TURNED = 0.1, 6.0
-"""Part of the turning that is explained, by turns scaled as it may be, below which axes are mixed up, and from how much
-turning on, in gravity's squared changes per squared gravity. Of every training recording 0.25 and more is, with its
-columns permuted 0.05 and less."""
+MUCH_TURNED = 6.0
+"""Turning from which less will do, in gravity's squared changes per squared gravity: much walking hides the turns in
+accelerations of its own. What is explained then is looked at with turns scaled as may be."""
+UNRELATED, MORE_THEN = 0.1, 0.15
+"""Part below which turning has nothing to do with the axes as they are (of every training recording 0.25 and more is
+explained, with its columns permuted 0.05 and less), and how much more a mistake must explain (in training none does by
+more than 0.05)."""
 ALIKE = 0.1
 """Difference below which two causes explain the turning alike: about one axis only, several do."""
 
@@ -51,21 +54,37 @@ def turning_suspicion(
     parts = {mistake: explained(added, turned) for mistake, turned in mistakes.items()}
     most = max(parts.values())
     if most < max(EXPLAINS, here + MORE):
-        scaled = scale_of(added, no_turn())
-        related = scaled is not None and scaled.explained >= MIXED
-        if related or added[:3, :3].trace() < MIXED_TURNED * norm**2:
-            return None
-        message = (
-            f"gravity in {gravity} does not turn as {rate} says, nor as if a single axis of theirs were another: their "
-            "columns are probably mixed up"
-        )
-        return Suspicion("turning", channels, message, f"--map {channels[0]}=COLUMN …")
+        much = added[:3, :3].trace() >= MUCH_TURNED * norm**2
+        return _unlike(added, mistakes, sensors, channels) if much else None
     causes = _alike(parts)
     message = (
         f"gravity in {gravity} does not turn as {rate} says, but as if {' or '.join(c.words for c in causes)}: "
         f"that explains {100 * most:.0f} % of its turning, and the axes as they are {100 * max(0.0, here):.0f} %"
     )
     return Suspicion("turning", channels, message, causes[0].option)
+
+
+def _unlike(
+    added: NDArray[np.float64], mistakes: Mistakes, sensors: tuple[str, str], channels: tuple[str, ...]
+) -> Suspicion | None:
+    """Return that gravity does not turn as it is said to, where no cause explains enough of it to be sure."""
+    here = _scaled(added, no_turn())
+    parts = {mistake: _scaled(added, turned) for mistake, turned in mistakes.items()}
+    likely = max(parts.values()) >= max(EXPLAINS, here + MORE_THEN)
+    if not likely and here >= UNRELATED:
+        return None
+    causes = _alike(parts) if likely else []
+    words = "".join(f", or {cause.words}" for cause in causes)
+    message = (
+        f"gravity in {sensors[0]} does not turn as {sensors[1]} says, and no single mistake explains most of it: "
+        f"columns are mixed up{words}"
+    )
+    return Suspicion("mixed", channels, message, causes[0].option if causes else f"--map {channels[0]}=COLUMN …")
+
+
+def _scaled(added: NDArray[np.float64], turned: NDArray[np.float64]) -> float:
+    scale = scale_of(added, turned)
+    return 0.0 if scale is None else scale.explained
 
 
 def _other_rate(added: NDArray[np.float64], mistakes: Mistakes) -> tuple[Scale, list[Mistake]] | None:
