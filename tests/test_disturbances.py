@@ -167,4 +167,5 @@ def test_the_page_has_a_row_for_every_way_and_every_bound_holds(disturb):
     found = json.loads((ROOT / "docs" / "disturbances.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in found["rows"]] == [way.name for way in disturb.ways.WAYS]
     assert found["recordings"] == 19
-    assert [text for text in disturb.page.faults(found) if text.startswith("bound")] == []
+    # Of one recording, whose owner walks nearly all the time: docs/plausibility.md. Nothing else may join it.
+    assert disturb.page.faults(found) == ["silently wrong: acc_y with the other sign"]
