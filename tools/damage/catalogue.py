@@ -14,7 +14,7 @@ from edgeconv.export.graph.dense import to_dense
 from edgeconv.export.graph.stateful import to_stateful
 from edgeconv.export.graph.write import write_dense, write_stateful
 from edgeconv.export.onnx import read_model
-from edgeconv.runtime import Channel, ModelSpec
+from edgeconv.runtime import ModelSpec
 from edgeconv.runtime.spec import METADATA_KEY, STATE_KEY
 
 from . import onnx_files as o
@@ -274,9 +274,10 @@ def records(spec: ModelSpec) -> Iterator[Damage]:
         _new_spec(folder, replace(spec, channels=(second, first, *others)))
 
     def unit_changed(folder: Path) -> None:
-        first, *others = spec.channels
-        other = Channel(first.name, "m/s^2", first.mean, first.std, first.minimum, first.maximum)
-        _new_spec(folder, replace(spec, channels=(other, *others)))
+        # Of all channels that have it: those that are derived from one signal have its unit.
+        unit = spec.channels[0].unit
+        others = tuple(replace(each, unit="m/s^2") if each.unit == unit else each for each in spec.channels)
+        _new_spec(folder, replace(spec, channels=others))
 
     def labels_in_the_file_alone(folder: Path) -> None:
         first, second, *others = spec.labels
